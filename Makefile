@@ -1,0 +1,62 @@
+# Two commands do everything, each from a fresh clone with nothing but Python (3.11 or newer) and make:
+#
+#   make demo    compile and run two real models, check them and time them beside ONNX Runtime
+#   make test    lint, types, layer contracts, unit and property tests, the ONNX conformance suite
+#
+PYTHON ?= python3
+VENV ?= .venv
+JOBS ?= 2
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types layers unit conformance format clean
+
+help:
+	@sed -n 's/^#  *make/  make/p' Makefile
+
+$(BIN)/python:
+	@echo "==> creating $(VENV) with $(PYTHON)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sardonyx needs Python 3.11 or newer, this is " + sys.version)'
+	@$(PYTHON) -m venv $(VENV)
+
+# A stamp per set of extras: the second start installs nothing.
+$(VENV)/.installed-%: pyproject.toml | $(BIN)/python
+	@echo "==> installing sardonyx[$*] into $(VENV) (once)"
+	@$(PIP) --editable '.[$*]'
+	@touch $@
+
+demo: $(VENV)/.installed-demo
+	@echo "==> running the demo"
+	@$(BIN)/python -m sardonyx.demo
+
+test: lint types layers unit
+	@echo "==> all checks passed"
+
+lint: $(VENV)/.installed-dev
+	@echo "==> ruff: lint and format"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	@echo "==> mypy --strict src"
+	@$(BIN)/mypy
+
+layers: $(VENV)/.installed-dev
+	@echo "==> import-linter: the layers"
+	@$(BIN)/lint-imports --no-logo
+
+unit: $(VENV)/.installed-dev
+	@echo "==> pytest on $(JOBS) processes, warnings are errors"
+	@$(BIN)/python -m pytest -q -n $(JOBS)
+
+conformance: $(VENV)/.installed-dev
+	@echo "==> the ONNX conformance suite"
+	@$(BIN)/python tests/conformance/run.py --jobs $(JOBS)
+
+format: $(VENV)/.installed-dev
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
