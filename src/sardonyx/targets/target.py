@@ -1,0 +1,63 @@
+"""What code generation must know of a machine: instruction set, vector width, registers, caches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["AVX2", "AVX512", "BASELINE", "NEON", "WASM", "Caches", "Target"]
+
+
+@dataclass(frozen=True)
+class Caches:
+    """Data cache sizes in bytes, as one core sees them; ``l3`` is the shared last level."""
+
+    l1: int = 32 << 10
+    l2: int = 512 << 10
+    l3: int = 8 << 20
+
+
+@dataclass(frozen=True)
+class Target:
+    """One instruction set to generate for.
+
+    ``vector_bytes`` is the width of a vector register and ``vector_registers`` how many there are; ``features`` is
+    LLVM's feature string (``+avx2,+fma``); ``cpu`` is LLVM's name of the processor to schedule for.
+    """
+
+    name: str
+    triple: str
+    cpu: str
+    features: str
+    vector_bytes: int
+    vector_registers: int
+    has_fma: bool
+    has_f16_convert: bool = False
+    caches: Caches = field(default_factory=Caches)
+
+    def lanes(self, itemsize: int) -> int:
+        """Elements of ``itemsize`` bytes in one vector register (at least one)."""
+        return max(1, self.vector_bytes // itemsize)
+
+    def has(self, feature: str) -> bool:
+        """Whether an LLVM feature such as ``avx512vnni`` is switched on."""
+        return f"+{feature}" in self.features.split(",")
+
+
+_X86 = "x86_64-unknown-linux-gnu"
+BASELINE = Target("x86-64", _X86, "x86-64", "+sse2", 16, 16, has_fma=False)
+AVX2 = Target("avx2", _X86, "haswell", "+avx,+avx2,+fma,+f16c,+bmi,+bmi2", 32, 16, has_fma=True, has_f16_convert=True)
+AVX512 = Target(
+    "avx512",
+    _X86,
+    "skylake-avx512",
+    "+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd",
+    64,
+    32,
+    has_fma=True,
+    has_f16_convert=True,
+    caches=Caches(32 << 10, 1 << 20, 16 << 20),
+)
+NEON = Target(
+    "neon", "aarch64-unknown-linux-gnu", "generic", "+neon,+fp-armv8", 16, 32, has_fma=True, has_f16_convert=True
+)
+WASM = Target("wasm", "wasm32-unknown-unknown", "generic", "+simd128,+bulk-memory", 16, 16, has_fma=False)
