@@ -52,7 +52,7 @@ unit: $(VENV)/.installed-dev
 
 conformance: $(VENV)/.installed-dev
 	@echo "==> the ONNX conformance suite"
-	@$(BIN)/python tests/conformance/run.py --jobs $(JOBS)
+	@PYTHONPATH=tests $(BIN)/python -m conformance --jobs $(JOBS)
 
 format: $(VENV)/.installed-dev
 	@$(BIN)/ruff check --fix .
