@@ -1,0 +1,247 @@
+"""Operator records: what the compiler knows of an operator, in one class.
+
+A record is registered with ``@op("Name")`` and becomes a frozen dataclass whose fields are the operator's attributes.
+It belongs to one of these kinds, which says how it is lowered:
+
+- ``Elementwise``: ``compute`` builds the operation on single values; the compiler fuses it with its neighbours.
+- ``View``: the outputs are other looks at the input's memory (Transpose, Reshape, Slice ...): no code where possible.
+- ``Indexed``: output element i is some input element: ``index`` says which (Pad, Gather, Tile, Concat ...); fused like
+  ``Elementwise``.
+- ``Anchor``: has kernels of its own: ``lower`` emits the calls; pointwise consumers ride along as its epilogue.
+- plain ``Op``: only types and sizes are known; runs on the fallback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NoReturn, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from sardonyx.dtypes import DType
+from sardonyx.errors import InvalidModelError
+from sardonyx.graph.info import TensorInfo
+from sardonyx.kernels.point import PointProgram
+from sardonyx.kernels.spec import Kernel, Operand
+from sardonyx.lang import Value
+from sardonyx.symbols import Dim, Expr, broadcast
+from sardonyx.targets import Target
+
+__all__ = ["Anchor", "Elementwise", "Fused", "IndexContext", "Indexed", "InferContext", "LowerContext", "Op", "Read", "View", "broadcast_shapes"]
+
+
+@dataclass(frozen=True)
+class InferContext:
+    """What a record's ``infer`` is given.
+
+    ``inputs`` has None for an omitted optional input; ``outputs`` is the number of outputs the node names (an unused
+    optional output in the middle counts); ``fresh(hint)`` makes a new symbol for a size that depends on data.
+    """
+
+    node: str
+    op_type: str
+    inputs: tuple[TensorInfo | None, ...]
+    outputs: int
+    fresh: Callable[[str], Expr]
+
+    def input(self, index: int) -> TensorInfo:
+        """A required input."""
+        info = self.inputs[index] if index < len(self.inputs) else None
+        if info is None:
+            self.fail(f"input {index} is required")
+        return info
+
+    def optional(self, index: int) -> TensorInfo | None:
+        return self.inputs[index] if index < len(self.inputs) else None
+
+    def const(self, index: int) -> npt.NDArray[Any] | None:
+        """The array of an input that is a constant."""
+        info = self.optional(index)
+        return None if info is None else info.const
+
+    def fail(self, message: str) -> NoReturn:
+        """The model is wrong here."""
+        raise InvalidModelError(f"node {self.node!r} ({self.op_type}): {message}")
+
+
+class Op:
+    """Base of all records. Class attributes set by ``@op``: ``op_type`` and ``domain``."""
+
+    op_type: ClassVar[str] = ""
+    domain: ClassVar[str] = ""
+
+    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
+        """Types and sizes of the outputs; raises InvalidModelError through ``ctx.fail`` for inputs that cannot be."""
+        raise NotImplementedError(type(self).__name__)
+
+
+def broadcast_shapes(ctx: InferContext, shapes: Sequence[tuple[Dim, ...] | None]) -> tuple[Dim, ...] | None:
+    """The common shape of operands under multidirectional broadcasting; None where a rank is unknown."""
+    known = [shape for shape in shapes if shape is not None]
+    if len(known) != len(shapes):
+        return None
+    rank = max((len(shape) for shape in known), default=0)
+    result: list[Dim] = [1] * rank
+    for shape in known:
+        for axis, size in enumerate(shape, start=rank - len(shape)):
+            try:
+                result[axis] = broadcast(result[axis], size)
+            except ValueError:
+                ctx.fail(f"shapes {' and '.join(str(list(s)) for s in known)} do not broadcast: {result[axis]} against {size}")
+    return tuple(result)
+
+
+class Elementwise(Op):
+    """One result per element of the broadcast inputs.
+
+    ``cost`` is roughly the number of instructions for one element; the compiler repeats cheap ones rather than store
+    their results. Half-precision inputs arrive as float32.
+    """
+
+    cost: ClassVar[int] = 1
+
+    def compute(self, *values: Value) -> Value | tuple[Value, ...]:
+        """Builds the operation; all values have the same number of lanes. An omitted optional input is left out."""
+        raise NotImplementedError(type(self).__name__)
+
+    def result_dtypes(self, ctx: InferContext) -> tuple[DType | None, ...]:
+        """The dtypes of the outputs; the first input's unless overridden."""
+        return (ctx.input(0).dtype,)
+
+    def lowers(self, inputs: Sequence[DType | None]) -> bool:
+        """Whether ``compute`` works on these input dtypes; otherwise the node runs on the fallback."""
+        return all(d is None or (d.kind in "fiub" and d.bits in (8, 16, 32, 64) and not d.name.startswith("float8")) for d in inputs)
+
+    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
+        given = [info for info in ctx.inputs if info is not None]
+        shape = broadcast_shapes(ctx, [info.shape for info in given])
+        return tuple(TensorInfo(dtype, shape) for dtype in self.result_dtypes(ctx))
+
+
+class View(Op):
+    """The outputs are strided views of input 0, where the strides allow it."""
+
+    def view(self, ctx: InferContext, outputs: Sequence[TensorInfo], source: Operand) -> Sequence[Operand] | None:
+        """The outputs as views of ``source``; None where its memory order does not allow it (it is then copied first).
+
+        A contiguous source must always work.
+        """
+        raise NotImplementedError(type(self).__name__)
+
+
+@dataclass(frozen=True)
+class Read:
+    """One element of an input: where every condition is at least zero, the element at ``index``, else ``fill``.
+
+    ``fill`` is a number, or another Read whose conditions are not looked at.
+    """
+
+    input: int
+    index: tuple[Dim, ...]
+    conditions: tuple[Dim, ...] = ()
+    fill: float | int | Read = 0
+
+
+class IndexContext(Protocol):
+    """What ``Indexed.index`` may ask for beside the infos."""
+
+    infer: InferContext
+    outputs: Sequence[TensorInfo]
+
+    def load_index(self, input: int, index: tuple[Dim, ...], bound: Dim) -> Dim:
+        """The integer element of an input at ``index``, checked to lie in [-bound, bound) and wrapped, as a symbol."""
+
+
+class Indexed(Op):
+    """Output element i is one input element, found by ``index``."""
+
+    def lowers(self, ctx: InferContext) -> bool:
+        """Whether ``index`` can be given for these inputs (constants known, mode supported ...)."""
+        return True
+
+    def index(self, ctx: IndexContext, position: tuple[Dim, ...]) -> Read:
+        """The element that output 0 has at ``position`` (one expression per output dimension)."""
+        raise NotImplementedError(type(self).__name__)
+
+
+@dataclass
+class Fused:
+    """Pointwise work that an anchor takes along: an epilogue on its results, or the producers of an input.
+
+    ``program`` is evaluated at the position in the anchor's loops (``i0, i1 ...``: one per entry of ``loops``). As an
+    epilogue it takes result k of the anchor as ``Carried(k)`` and gives what is to be stored; as an input it gives the
+    element. Put ``program`` into the kernel, its ``operands`` and ``sizes`` after the kernel's own in the call, and
+    tell ``emit_point`` the first slots.
+    """
+
+    program: PointProgram
+    operands: list[Operand] = field(default_factory=list)
+    sizes: list[Dim] = field(default_factory=list)
+
+
+class LowerContext(Protocol):
+    """What ``Anchor.lower`` is given."""
+
+    target: Target
+    infer: InferContext
+    inputs: tuple[TensorInfo | None, ...]
+    outputs: tuple[TensorInfo, ...]
+
+    def input(self, index: int) -> Operand:
+        """An input as it lies in memory, with any strides."""
+
+    def contiguous(self, index: int, order: Sequence[int] | None = None) -> Operand:
+        """An input whose memory is dense in ``order`` (dimensions from outermost to innermost; None: row-major); copied
+        when it is not."""
+
+    def const(self, index: int) -> npt.NDArray[Any] | None:
+        """The array of a constant input."""
+
+    def output(self, index: int = 0, order: Sequence[int] | None = None) -> Operand:
+        """Memory for an output (of the group: what the epilogue finally stores), dense in ``order``."""
+
+    def scratch(self, dtype: DType, count: Dim) -> Operand:
+        """Memory for the duration of this node's calls."""
+
+    def prepared(self, dtype: DType, count: int, kernel: Kernel, operands: Sequence[Operand], sizes: Sequence[Dim], tasks: int) -> Operand:
+        """Memory that ``kernel`` fills once when the model is loaded, from constant ``operands`` (packed weights); the
+        memory is the kernel's first buffer. Equal requests share it."""
+
+    def constant(self, array: npt.NDArray[np.generic]) -> Operand:
+        """An array computed here as a constant."""
+
+    def element(self, index: int, loops: Sequence[Sequence[int]]) -> Fused:
+        """A program that reads one element of an input: a load, or the fused pointwise producers. ``loops`` are over
+        the input's dimensions, as in ``epilogue``; the kernel may order and nest its loops as it likes."""
+
+    def epilogue(self, loops: Sequence[Sequence[int]]) -> Fused:
+        """The pointwise work to apply, for an anchor whose loop nest runs over ``loops``: each names the output
+        dimensions it covers, flattened (``[[0, 1], [2]]``: the first two in one loop); the last one is vectorised."""
+
+    def call(self, kernel: Kernel, operands: Sequence[Operand], sizes: Sequence[Dim], tasks: Dim, work: Dim = 0) -> None:
+        """Runs a kernel: ``operands`` fill its buffer slots in order (each slot points at the view's first element),
+        ``sizes`` its i64 arguments, ``tasks`` is its number of parallel tasks; ``work`` is roughly the number of
+        floating-point operations of the whole call (few: it stays on the calling thread)."""
+
+
+class Anchor(Op):
+    """An operator with kernels of its own."""
+
+    def lowers(self, ctx: InferContext) -> bool:
+        """Whether ``lower`` covers these inputs; otherwise the node runs on the fallback."""
+        return True
+
+    def loops(self, ctx: InferContext, outputs: Sequence[TensorInfo]) -> Sequence[Sequence[int]] | None:
+        """The loop nest an epilogue would run in (see ``LowerContext.epilogue``); None: this anchor takes none."""
+        return None
+
+    def prologue(self, ctx: InferContext) -> int | None:
+        """The input that ``lower`` reads through ``LowerContext.element`` only, so that its pointwise producers can be
+        computed as it is read; None: all inputs are read from memory."""
+        return None
+
+    def lower(self, ctx: LowerContext) -> None:
+        """Emits the kernel calls that compute the outputs."""
+        raise NotImplementedError(type(self).__name__)

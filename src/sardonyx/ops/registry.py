@@ -1,0 +1,86 @@
+"""The registry of operator records, and the decoding of nodes into them."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from sardonyx.errors import InvalidModelError
+from sardonyx.ops.base import Op
+
+__all__ = ["decode", "op", "record", "records"]
+
+T = TypeVar("T", bound=type[Op])
+_records: dict[tuple[str, str], type[Op]] = {}
+
+
+def op(op_type: str, domain: str = "") -> Callable[[T], T]:
+    """Registers a record class under its operator type; its annotated class attributes become frozen fields.
+
+    Attribute types are int, float, str, tuples of those, ``str | None`` and so on; a field without a default is a
+    required attribute. A field name that is a Python keyword carries a trailing underscore.
+    """
+
+    def register(cls: T) -> T:
+        key = (domain, op_type)
+        if key in _records:
+            raise ValueError(f"operator {domain or 'ai.onnx'}::{op_type} is registered twice")
+        made = dataclasses.dataclass(frozen=True)(cls)
+        made.op_type = op_type
+        made.domain = domain
+        _records[key] = made
+        return made
+
+    return register
+
+
+def record(op_type: str, domain: str = "") -> type[Op] | None:
+    """The record class of an operator, or None."""
+    return _records.get((domain, op_type))
+
+
+def records() -> Mapping[tuple[str, str], type[Op]]:
+    """All records by (domain, operator type)."""
+    return _records
+
+
+def decode(op_type: str, domain: str, attributes: Mapping[str, Any], node: str) -> Op | None:
+    """A node's record with its attributes, or None where no record exists or it holds an attribute unknown to it.
+
+    ``attributes`` holds Python values: int, float, str, tuples. Raises InvalidModelError for a missing or ill-typed
+    attribute, naming the node.
+    """
+    cls = _records.get((domain, op_type))
+    if cls is None:
+        return None
+    hints = typing.get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]  # op() made it a dataclass
+        name = field.name.rstrip("_")
+        if name in attributes:
+            values[field.name] = _checked(attributes[name], hints[field.name], f"node {node!r} ({op_type}): attribute {name!r}")
+        elif field.default is dataclasses.MISSING:
+            raise InvalidModelError(f"node {node!r} ({op_type}): attribute {name!r} is required and missing")
+    known = {field.name.rstrip("_") for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    if not known.issuperset(attributes):
+        return None
+    return cls(**values)
+
+
+def _checked(value: Any, hint: Any, where: str) -> Any:
+    options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, type(int | str)) else (hint,)
+    for option in options:
+        origin = typing.get_origin(option)
+        if option in (int, float, str) and isinstance(value, option):
+            return value
+        if option is float and isinstance(value, int):
+            return float(value)
+        if origin is tuple and isinstance(value, tuple):
+            (item, *_) = typing.get_args(option)
+            if all(isinstance(v, item) for v in value):
+                return value
+        if option is object or (option is not type(None) and isinstance(option, type) and option not in (int, float, str) and isinstance(value, option)):
+            return value
+    raise InvalidModelError(f"{where} has the wrong type: expected {hint}, got {value!r}")
