@@ -1,0 +1,226 @@
+"""The micro-kernel of every product: one tile of results in registers, summed over a nest of reduction loops.
+
+    acc[r][v] = start[r][v] or 0
+    for t0 < levels[0].count: ... for k < levels[-1].count:
+        for v: y[v] = panel[t0 * levels[0].b + ... + k * levels[-1].b + v * lanes ...]      one vector
+        for r: acc[r][:] += splat(a[rows[r] + t0 * levels[0].a + ... + k * levels[-1].a]) * y[:]
+
+A matrix product has one level (k). A convolution adds one level for each kernel dimension that it cannot merge with the
+channels. A is read where it lies, by rows; B must be packed in panels of ``vectors * lanes`` columns (kernels/pack.py),
+padded with zeros, so that only stores need masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sardonyx.dtypes import DType
+from sardonyx.lang import Type, Value
+from sardonyx.lang.builder import Builder
+from sardonyx.lang.value import Operand, Pointer, Var
+from sardonyx.symbols import Dim
+from sardonyx.targets import Target
+
+__all__ = [
+    "Level",
+    "TileShape",
+    "choose_tile",
+    "emit_tile",
+    "heights",
+    "multiply_add",
+    "row_offsets",
+    "split_rows",
+    "tile_count",
+]
+
+# Multiply-adds that must be in flight to hide their latency: 4 to 5 cycles, two a cycle.
+INDEPENDENT_SUMS = 8
+
+
+@dataclass(frozen=True)
+class TileShape:
+    """The results one micro-kernel call keeps in registers: ``rows`` x (``vectors`` registers of ``lanes``)."""
+
+    rows: int
+    vectors: int
+    lanes: int
+
+    @property
+    def columns(self) -> int:
+        """Columns of one packed panel of B."""
+        return self.vectors * self.lanes
+
+
+@dataclass(frozen=True)
+class Level:
+    """One reduction loop: ``count`` steps, each moving A by ``a`` and B by ``b`` elements (ints or i64 values)."""
+
+    count: Operand
+    a: Operand
+    b: Operand
+
+
+def choose_tile(target: Target, dtype: DType, columns: Dim) -> TileShape:
+    """The tile for products with so many columns (``dtype`` is the accumulators').
+
+    As many sums as registers hold beside the vectors of B and one of A; wide enough that loads (rows + vectors) stay
+    under multiply-adds (rows * vectors). Few columns take a narrow tile, so that no padding is computed.
+    """
+    lanes = target.lanes(dtype.itemsize)
+    many = target.vector_registers >= 32
+    vectors_needed = -(-columns // lanes) if isinstance(columns, int) else None
+    if vectors_needed == 1:
+        return TileShape(14 if many else 8, 1, lanes)
+    if vectors_needed == 3 and many:
+        return TileShape(8, 3, lanes)
+    if many and lanes >= 8:
+        return TileShape(14, 2, lanes)
+    return TileShape(8, 3, lanes) if many else TileShape(6 if target.has_fma else 4, 2, lanes)
+
+
+def row_offsets(stride: Operand, rows: int) -> list[Operand]:
+    """Offsets of evenly spaced rows for ``emit_tile``."""
+    return (
+        [row * stride for row in range(rows)]
+        if isinstance(stride, int)
+        else [0, *(stride * row for row in range(1, rows))]
+    )
+
+
+def split_rows(count: int, rows: int) -> list[tuple[int, int]]:
+    """A constant number of rows in tiles of nearly equal height: ``[(height, how many tiles), ...]``, tallest first."""
+    tiles = -(-count // rows)
+    if tiles == 0:
+        return []
+    low, tall = divmod(count, tiles)
+    return [(height, number) for height, number in ((low + 1, tall), (low, tiles - tall)) if number]
+
+
+def tile_count(count: Dim, rows: int) -> Dim:
+    """The number of tiles that ``count`` rows make."""
+    return (count + (rows - 1)) // rows
+
+
+def heights(rows: int) -> list[int]:
+    """Tile heights that together cover any number of rows up to ``rows``: itself, then halving powers of two."""
+    power = 1 << (rows - 1).bit_length() >> 1
+    result = [rows]
+    while power:
+        result.append(power)
+        power //= 2
+    return result
+
+
+def multiply_add(b: Builder, x: Value, y: Value, total: Value) -> Value:
+    """total + x * y, fused where the target can."""
+    return b.fma(x, y, total) if total.dtype.is_float else total + x * y
+
+
+def emit_tile(
+    b: Builder,
+    rows: Sequence[Operand],
+    vectors: int,
+    a: Pointer,
+    panel: Pointer,
+    levels: Sequence[Level],
+    *,
+    start: Sequence[Sequence[Value]] | None = None,
+    lanes: int | None = None,
+) -> list[list[Value]]:
+    """Sums one tile and gives its accumulators ``[row][vector]``, of the panel's dtype.
+
+    ``rows`` are the offsets of the tile's rows of A from ``a`` (constants make the best addresses); A's elements are
+    converted to the panel's dtype one by one. ``panel`` points at the first vector of B; consecutive vectors of a step
+    are adjacent. ``levels`` are the reduction loops, outermost first. The order of summation is fixed by ``levels``
+    and the tile's size alone. ``start`` are sums to go on from; ``lanes`` defaults to the target's full vectors.
+    """
+    lanes = lanes or b.target.lanes(panel.dtype.itemsize)
+    tile = _Tile(b, rows, vectors, a, panel, Type(panel.dtype, lanes))
+    sums = tile.variables(start)
+    with _nest(b, levels[:-1]) as (a_offset, b_offset):
+        tile.reduce(sums, levels[-1], a_offset, b_offset)
+    return [[tile.total([chain[row][v] for chain in sums]) for v in range(vectors)] for row in range(len(rows))]
+
+
+@contextmanager
+def _nest(b: Builder, levels: Sequence[Level]) -> Iterator[tuple[Operand, Operand]]:
+    """The outer reduction loops; gives the offsets in A and B of their current position."""
+    if not levels:
+        yield 0, 0
+        return
+    with _nest(b, levels[:-1]) as (a_offset, b_offset):
+        level = levels[-1]
+        if isinstance(level.count, int) and level.count == 1:
+            yield a_offset, b_offset
+            return
+        with b.loop(level.count) as step:
+            yield _plus(a_offset, step * level.a), _plus(b_offset, step * level.b)
+
+
+def _plus(left: Operand, right: Operand) -> Operand:
+    return right if isinstance(left, int) and left == 0 else left + right
+
+
+class _Tile:
+    """One tile's operands and the step of its innermost loop."""
+
+    def __init__(
+        self, b: Builder, rows: Sequence[Operand], vectors: int, a: Pointer, panel: Pointer, type_: Type
+    ) -> None:
+        self.b = b
+        self.rows = [(a, offset) if isinstance(offset, int) else (a.at(offset), 0) for offset in rows]
+        self.vectors = vectors
+        self.panel = panel
+        self.type = type_
+        # Few results: several partial sums of each, so that additions do not wait for each other.
+        self.chains = 1
+        while self.chains * len(rows) * vectors < INDEPENDENT_SUMS:
+            self.chains *= 2
+
+    def variables(self, start: Sequence[Sequence[Value]] | None) -> list[list[list[Var]]]:
+        zero = self.b.zero(self.type)
+        first = start or [[zero] * self.vectors for _ in self.rows]
+        rest = [[[self.b.var(zero) for _ in row] for row in first] for _ in range(self.chains - 1)]
+        return [[[self.b.var(value) for value in row] for row in first], *rest]
+
+    def reduce(self, sums: list[list[list[Var]]], level: Level, a_offset: Operand, b_offset: Operand) -> None:
+        """The innermost loop, ``chains`` steps at a time, and what is left over."""
+        b, count, chains = self.b, level.count, self.chains
+        if chains == 1:
+            with b.loop(count) as k:
+                self.step(sums[0], level, a_offset, b_offset, k, 0)
+            return
+        whole = count - count % chains
+        with b.loop(whole, 0, chains) as k:
+            for place, chain in enumerate(sums):
+                self.step(chain, level, a_offset, b_offset, k, place)
+        if isinstance(count, int) and isinstance(whole, int):
+            for place in range(count - whole):
+                self.step(sums[place], level, a_offset, b_offset, b.i64(whole), place)
+            return
+        with b.loop(count, whole) as k:
+            self.step(sums[0], level, a_offset, b_offset, k, 0)
+
+    def step(
+        self, sums: list[list[Var]], level: Level, a_offset: Operand, b_offset: Operand, k: Value, ahead: int
+    ) -> None:
+        """One step of k: a vector row of B times one element of each row of A; ``ahead`` is added to k."""
+        moved = self.panel.at(_plus(b_offset, k * level.b)).at(ahead * level.b)
+        columns = [moved.load(v * self.type.lanes, self.type.lanes) for v in range(self.vectors)]
+        along = _plus(a_offset, k * level.a)
+        for (pointer, offset), totals in zip(self.rows, sums, strict=True):
+            element = pointer.at(along).at(
+                offset + ahead * level.a if isinstance(level.a, int) else level.a * ahead + offset
+            )
+            value = self.b.splat(element.load().to(self.type.dtype), self.type.lanes)
+            for column, total in zip(columns, totals, strict=True):
+                total.set(multiply_add(self.b, value, column, total.get()))
+
+    def total(self, chains: Sequence[Var]) -> Value:
+        """The partial sums of one result added up pairwise."""
+        values = [variable.get() for variable in chains]
+        while len(values) > 1:
+            values = [x + y for x, y in zip(values[::2], values[1::2], strict=True)]
+        return values[0]
