@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sardonyx.symbols import Dim, symbol
+from sardonyx.symbols import Dim, substitute, symbol
 
 __all__ = ["Slots"]
 
@@ -23,3 +23,7 @@ class Slots:
         if dim not in self.sizes:
             self.sizes.append(dim)
         return symbol(f"s{self.sizes.index(dim)}")
+
+    def resolve(self, dim: Dim) -> Dim:
+        """The call's side of an expression of slots: each ``s<k>`` replaced by its size."""
+        return substitute(dim, {f"s{k}": size for k, size in enumerate(self.sizes)})
