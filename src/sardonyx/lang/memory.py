@@ -104,6 +104,7 @@ class Memory(BuilderBase):
         else:
             self.ir.position_before(first)
         slot = self.ir.alloca(element, ir.Constant(ir.IntType(64), count) if count != 1 else None)
+        slot.type = PTR  # llvmlite types an alloca as a pointer to its element, which vectors could not be stored to
         if align:
             slot.align = align
         self.ir.position_at_end(block)
