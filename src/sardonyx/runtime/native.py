@@ -1,0 +1,262 @@
+"""A native step: binds sizes, keeps plans and arenas, and makes the one call into compiled code."""
+
+from __future__ import annotations
+
+import ctypes
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from sardonyx.errors import ExecutionError, InvalidInputError, MemoryLimitError
+from sardonyx.runtime.address import address_of
+from sardonyx.runtime.pool import SERIAL
+from sardonyx.runtime.region import OVERFLOW, DimOf, Region, Size, Slot
+
+__all__ = ["NativeStep", "Team"]
+
+Array: TypeAlias = npt.NDArray[Any]
+
+_PLAN = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
+_PREPARE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
+_RUN = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+
+_ALIGNMENT = 64
+_READY = 0x101  # C-contiguous and aligned, in numpy's flags
+_PLANS_KEPT = 256
+_FRAMES_KEPT = 8
+_STATUS_BITS = 8
+
+REASONS = {1: "an index is out of range", 2: "an integer is divided by zero", 3: "sizes do not fit together"}
+
+
+class Team(Protocol):
+    """The threads a run may use; ``address`` is 0 for the calling thread alone."""
+
+    @property
+    def address(self) -> int: ...
+
+
+class _Plan:
+    """What ``plan`` computed for one set of sizes: the table, the arena's size, and the outputs' sizes."""
+
+    __slots__ = ("address", "arena", "outputs", "table")
+
+    def __init__(self, table: Array, arena: int, outputs: list[tuple[tuple[int, ...], np.dtype[Any]]]) -> None:
+        self.table = table
+        self.address = address_of(table)
+        self.arena = arena
+        self.outputs = outputs
+
+
+class _Frame:
+    """The memory of one concurrent run: the pointer list and the arena, both kept for the next run."""
+
+    __slots__ = ("address", "arena", "capacity", "pointers", "table")
+
+    def __init__(self, pointers: Sequence[int], table_size: int) -> None:
+        self.pointers = (ctypes.c_size_t * len(pointers))(*pointers)
+        self.address = ctypes.addressof(self.pointers)
+        self.arena: Array | None = None
+        self.capacity = 0
+        self.table = np.empty(max(1, table_size), np.int64)
+
+    def reserve(self, size: int) -> None:
+        """Makes the arena at least ``size`` bytes long; the old one is given back first."""
+        if size > self.capacity:
+            self.arena, self.capacity = None, 0
+            self.arena = aligned(size)
+            self.capacity = size
+            self.pointers[0] = address_of(self.arena)
+
+
+def aligned(size: int) -> Array:
+    """Uninitialised bytes that begin on a cache line."""
+    raw = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -address_of(raw) % _ALIGNMENT
+    return raw[start : start + size]
+
+
+class NativeStep:
+    """One compiled region, callable on numpy arrays from several threads at once.
+
+    ``addresses`` are those of the region's linker symbols; ``weights`` are C-contiguous arrays (often views of the
+    mapped model file); ``code`` keeps the loaded objects alive. ``load`` must be called once before ``run``.
+    """
+
+    def __init__(self, region: Region, addresses: Mapping[str, int], weights: Sequence[Array], code: object) -> None:
+        if len(weights) != region.weights:
+            raise ValueError(f"{region.name}: {region.weights} weights expected, got {len(weights)}")
+        self.region = region
+        self.inputs = tuple(i.name for i in region.inputs)
+        self.outputs = tuple(o.name for o in region.outputs)
+        self.weights = [np.ascontiguousarray(w) for w in weights]
+        self._code = code
+        self._plan = _PLAN(addresses[region.plan])
+        self._run = _RUN(addresses[region.run])
+        self._prepare = _PREPARE(addresses[region.prepare]) if region.prepare else None
+        self._dtypes = [i.dtype.numpy for i in region.inputs]
+        self._elements = [s for s in region.symbols if not isinstance(s, DimOf)]
+        self._first_input = 2 + region.weights
+        self._plans: OrderedDict[Any, _Plan] = OrderedDict()
+        self._frames: list[_Frame] = []
+        self._pointers: list[int] = []
+        self._prepared: Array | None = None
+        self._team: Team = SERIAL
+        self._limit = 0
+
+    def load(self, team: Team, memory_limit: int) -> None:
+        """Packs the weights. ``memory_limit`` (bytes) bounds the prepared arena and what one run may allocate."""
+        self._team, self._limit = team, memory_limit
+        region = self.region
+        self._check_limit(region.prepared, "the packed weights")
+        self._prepared = aligned(region.prepared)
+        edges = len(region.inputs) + len(region.outputs)
+        self._pointers = [0, address_of(self._prepared), *(address_of(w) for w in self.weights), *([0] * edges)]
+        self._frames.clear()
+        if self._prepare is not None:
+            pointers = (ctypes.c_size_t * len(self._pointers))(*self._pointers)
+            status = self._prepare(ctypes.addressof(pointers), team.address)
+            if status:
+                raise ExecutionError(self._failure(status))
+
+    def run(self, arrays: list[Array], profile: Array | None = None) -> list[Array]:
+        """Runs on arrays in the order of ``inputs`` and returns new arrays in the order of ``outputs``.
+
+        ``profile`` (int64, two words per call) receives the start and end of every kernel call where the region was
+        compiled for it. Raises InvalidInputError, MemoryLimitError or ExecutionError.
+        """
+        key: list[Any] = []
+        for i, dtype in enumerate(self._dtypes):
+            array = arrays[i]
+            if array.dtype is not dtype or array.flags.num & _READY != _READY:
+                arrays = list(arrays)
+                array = arrays[i] = self._converted(array, i)
+            key.append(array.shape)
+        for source in self._elements:
+            key.append(self._element(arrays, source))
+        shapes = tuple(key)
+        plan = self._plans.get(shapes)
+        if plan is None:
+            plan = self._new_plan(shapes, arrays)
+        try:
+            frame = self._frames.pop()
+        except IndexError:
+            frame = _Frame(self._pointers, self.region.table_size)
+        if frame.capacity < plan.arena:
+            frame.reserve(plan.arena)
+        pointers, position = frame.pointers, self._first_input
+        for array in arrays:
+            pointers[position] = address_of(array)
+            position += 1
+        results: list[Array] = []
+        for shape, dtype in plan.outputs:
+            result = np.empty(shape, dtype)
+            pointers[position] = address_of(result)
+            position += 1
+            results.append(result)
+        table = plan.address
+        if self.region.dynamic:
+            frame.table[:] = plan.table
+            table = address_of(frame.table)
+        notes = 0 if profile is None else address_of(profile)
+        status = self._run(frame.address, table, self._team.address, notes)
+        if self.region.dynamic and not status:
+            results = [self._true_size(result, k, frame.table) for k, result in enumerate(results)]
+        if len(self._frames) < _FRAMES_KEPT:
+            self._frames.append(frame)
+        if status:
+            raise ExecutionError(self._failure(status))
+        return results
+
+    def _converted(self, array: Array, index: int) -> Array:
+        """The input as the code reads it; only its memory layout and byte order may differ."""
+        expected = self._dtypes[index]
+        if array.dtype != expected and array.dtype.newbyteorder("=") != expected:
+            spec = self.region.inputs[index]
+            raise InvalidInputError(f"value {spec.name!r}: expected {spec.dtype}, got {array.dtype}")
+        return np.require(array.astype(expected, copy=False), requirements=["C", "A"]).reshape(array.shape)
+
+    def _element(self, arrays: Sequence[Array], source: Any) -> int:
+        array = arrays[source.input]
+        if source.element >= array.size:
+            name = self.inputs[source.input]
+            raise InvalidInputError(
+                f"input {name!r}: expected at least {source.element + 1} elements, got {array.size}"
+            )
+        return int(array.item(source.element))
+
+    def _new_plan(self, key: tuple[Any, ...], arrays: Sequence[Array]) -> _Plan:
+        region = self.region
+        for spec, array in zip(region.inputs, arrays, strict=True):
+            if array.ndim != len(spec.dims):
+                raise InvalidInputError(f"input {spec.name!r}: expected rank {len(spec.dims)}, got shape {array.shape}")
+        elements = iter(key[len(region.inputs) :])
+        values = [arrays[s.input].shape[s.axis] if isinstance(s, DimOf) else next(elements) for s in region.symbols]
+        if any(not -(1 << 63) <= v < 1 << 63 for v in values):
+            raise InvalidInputError(f"a size read from an input does not fit in 64 bits: {max(values)}")
+        symbols = np.array([*values, 0], np.int64)
+        table = np.zeros(max(1, region.table_size), np.int64)
+        status = self._plan(address_of(symbols), address_of(table))
+        numbers = table.tolist()
+        if status == OVERFLOW:
+            raise MemoryLimitError(
+                f"with inputs of shapes {[a.shape for a in arrays]} a tensor would exceed 2**47 bytes"
+            )
+        self._check_dims(arrays, numbers)
+        if status:
+            raise InvalidInputError(f"{region.checks[status - 1]} (inputs of shapes {[a.shape for a in arrays]})")
+        outputs = [(tuple(_number(d, numbers) for d in o.dims), o.dtype.numpy) for o in region.outputs]
+        arena = _number(region.arena, numbers)
+        total = arena + sum(_product(shape) * dtype.itemsize for shape, dtype in outputs)
+        self._check_limit(total, f"a run with inputs of shapes {[a.shape for a in arrays]}")
+        plan = _Plan(table, arena, outputs)
+        self._plans[key] = plan
+        while len(self._plans) > _PLANS_KEPT:
+            self._plans.popitem(last=False)
+        return plan
+
+    def _check_dims(self, arrays: Sequence[Array], numbers: Sequence[int]) -> None:
+        for spec, array in zip(self.region.inputs, arrays, strict=True):
+            for axis, (wanted, got) in enumerate(zip(spec.dims, array.shape, strict=True)):
+                if wanted is not None and _number(wanted, numbers) != got:
+                    raise InvalidInputError(
+                        f"input {spec.name!r}: expected {_number(wanted, numbers)} along axis {axis}, got {got} "
+                        f"(shape {array.shape})"
+                    )
+
+    def _check_limit(self, size: int, what: str) -> None:
+        if size > self._limit:
+            raise MemoryLimitError(
+                f"{what} would take {size:,} bytes, more than the limit of {self._limit:,}: "
+                "use smaller inputs or raise SessionOptions.memory_limit"
+            )
+
+    def _true_size(self, result: Array, index: int, table: Array) -> Array:
+        actual = self.region.outputs[index].actual
+        if actual is None:
+            return result
+        shape = tuple(int(table[position]) for position in actual)
+        return result.reshape(-1)[: _product(shape)].reshape(shape).copy()
+
+    def _failure(self, status: int) -> str:
+        number, code = status >> _STATUS_BITS, status & ((1 << _STATUS_BITS) - 1)
+        reason = REASONS.get(code, f"status {code}")
+        if 0 <= number < len(self.region.calls):
+            call = self.region.calls[number]
+            nodes = ", ".join(repr(n) for n in call.nodes) or "?"
+            return f"node {nodes} ({call.kernel}): {reason}"
+        return f"region {self.region.name}: {reason}"
+
+
+def _number(size: Size, numbers: Sequence[int]) -> int:
+    return numbers[size.index] if isinstance(size, Slot) else size
+
+
+def _product(shape: tuple[int, ...]) -> int:
+    result = 1
+    for size in shape:
+        result *= size
+    return result

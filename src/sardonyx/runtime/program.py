@@ -1,0 +1,180 @@
+"""A Program: the steps of one inference over named values.
+
+    inputs -> step -> step -> ... -> outputs
+
+A native step is one call into compiled code (``runtime.native``); a Python step computes one node that has no
+lowering. A model whose every operator is lowered is one native step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from sardonyx.dtypes import DType
+from sardonyx.errors import ExecutionError, SardonyxError
+from sardonyx.runtime.native import NativeStep, Team
+from sardonyx.runtime.region import Call, DimOf, ElementOf, InputSpec, OutputSpec, Region, Size, Slot, SymbolSource
+
+__all__ = [
+    "Call",
+    "DimOf",
+    "ElementOf",
+    "InputSpec",
+    "NativeStep",
+    "Observer",
+    "OutputSpec",
+    "Program",
+    "PythonStep",
+    "Region",
+    "Size",
+    "Slot",
+    "Step",
+    "SymbolSource",
+    "Team",
+    "ValueSpec",
+]
+
+
+@dataclass(frozen=True)
+class ValueSpec:
+    """An input or output of the model.
+
+    ``shape`` holds sizes, names of symbolic sizes, or None for an unknown size; it is None for an unknown rank.
+    ``type`` is ONNX Runtime's type string (``tensor(float)``, ``seq(tensor(int64))``); ``dtype`` is that of a tensor,
+    None for other kinds. ``optional`` inputs (with an initializer of the same name, or optional types) may be left out.
+    """
+
+    name: str
+    type: str
+    dtype: DType | None = None
+    shape: tuple[int | str | None, ...] | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class PythonStep:
+    """One node computed by a Python function on numpy arrays, lists (sequences), dicts (maps) or None (optionals).
+
+    ``function`` takes the values of ``inputs`` (None for an empty name) and returns those of ``outputs``. ``name`` says
+    which node it is, in errors and profiles. ``recipe`` is what the compiler needs to build ``function`` again from a
+    cache entry. ``kernel`` is the name of the operator.
+    """
+
+    name: str
+    kernel: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    function: Callable[[Sequence[Any]], Sequence[Any]]
+    recipe: bytes = b""
+
+    def run(self, values: list[Any]) -> Sequence[Any]:
+        """Runs the function; what it raises becomes an ExecutionError that names the node."""
+        try:
+            results = self.function(values)
+        except SardonyxError:
+            raise
+        except Exception as error:
+            raise ExecutionError(f"node {self.name} ({self.kernel}): {type(error).__name__}: {error}") from error
+        if len(results) != len(self.outputs):
+            raise ExecutionError(
+                f"node {self.name} ({self.kernel}): expected {len(self.outputs)} outputs, got {len(results)}"
+            )
+        return results
+
+
+Step: TypeAlias = "NativeStep | PythonStep"
+
+
+class Observer(Protocol):
+    """Runs the steps in the program's stead and takes notes; see ``runtime.profiler``."""
+
+    def run_step(self, step: Step, values: list[Any]) -> Sequence[Any]: ...
+
+
+@dataclass
+class Program:
+    """The compiled model. ``constants`` are values that no step computes: initializers that are outputs or that Python
+    steps read. Call ``load`` once, then ``run`` from as many threads as you like."""
+
+    inputs: tuple[ValueSpec, ...]
+    outputs: tuple[ValueSpec, ...]
+    steps: tuple[Step, ...]
+    constants: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        positions: dict[str, int] = {}
+        for name in [*(v.name for v in self.inputs), *self.constants]:
+            positions.setdefault(name, len(positions))
+        given = len(positions)
+        self._inputs = [positions[v.name] for v in self.inputs]
+        self._schedule: list[tuple[Step, list[int], list[int]]] = []
+        for step in self.steps:
+            reads = [positions[name] if name else -1 for name in step.inputs]
+            writes = [positions.setdefault(name, len(positions)) if name else -1 for name in step.outputs]
+            self._schedule.append((step, reads, writes))
+        self._outputs = [positions[v.name] for v in self.outputs]
+        # an input or constant handed out as it is would let the caller's writes reach the other end
+        self._copied = [position < given for position in self._outputs]
+        self._last_use = self._dead_after()
+        self._constants = [(positions[name], value) for name, value in self.constants.items()]
+        self._size = len(positions)
+        names = tuple(v.name for v in self.inputs), tuple(v.name for v in self.outputs)
+        single = self.steps[0] if len(self.steps) == 1 else None
+        direct = isinstance(single, NativeStep) and (single.inputs, single.outputs) == names
+        self._single = single if direct and isinstance(single, NativeStep) else None
+
+    def _dead_after(self) -> list[list[int]]:
+        """For each step the positions that nothing reads after it."""
+        needed, result = set(self._outputs), []
+        for _, reads, writes in reversed(self._schedule):
+            dead = {p for p in [*reads, *writes] if p >= 0 and p not in needed}
+            needed |= dead
+            result.append(sorted(dead))
+        return result[::-1]
+
+    def load(self, team: Team, memory_limit: int) -> None:
+        """Prepares the native steps: packs weights on the threads of ``team``; ``memory_limit`` is in bytes."""
+        for step in self.steps:
+            if isinstance(step, NativeStep):
+                step.load(team, memory_limit)
+
+    def run(self, values: list[Any], observer: Observer | None = None) -> list[Any]:
+        """Runs all steps on the values of ``inputs``, in their order; returns those of ``outputs``.
+
+        A tensor input must have its dtype; its rank and sizes are checked here. ``None`` stands for an optional input
+        that was left out. Raises InvalidInputError, ExecutionError or MemoryLimitError.
+        """
+        if self._single is not None and observer is None:
+            return self._single.run(values)
+        slots: list[Any] = [None] * (self._size + 1)  # the last one stands for empty names
+        for position, value in self._constants:
+            slots[position] = value
+        for position, value in zip(self._inputs, values, strict=True):
+            if value is not None or slots[position] is None:
+                slots[position] = value
+        for (step, reads, writes), dead in zip(self._schedule, self._last_use, strict=True):
+            arguments = [slots[p] for p in reads]
+            if isinstance(step, NativeStep):
+                arguments = [a if isinstance(a, np.ndarray) else np.asarray(a) for a in arguments]
+            results = observer.run_step(step, arguments) if observer is not None else step.run(arguments)
+            for position, result in zip(writes, results, strict=True):
+                slots[position] = result
+            for position in dead:
+                slots[position] = None
+            slots[-1] = None
+        return [
+            slots[p].copy() if copied and isinstance(slots[p], np.ndarray) else slots[p]
+            for p, copied in zip(self._outputs, self._copied, strict=True)
+        ]
+
+    @property
+    def native_steps(self) -> tuple[NativeStep, ...]:
+        return tuple(s for s in self.steps if isinstance(s, NativeStep))
+
+    @property
+    def python_steps(self) -> tuple[PythonStep, ...]:
+        return tuple(s for s in self.steps if isinstance(s, PythonStep))
