@@ -1,10 +1,7 @@
-"""Arithmetic, comparison, selection and conversion of values."""
+"""Arithmetic, comparison and selection of values."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from sardonyx import dtypes
 from sardonyx.dtypes import DType
 from sardonyx.lang.base import BuilderBase
 from sardonyx.lang.types import BOOL, Type
@@ -136,17 +133,32 @@ class Arithmetic(BuilderBase):
         return self.unary_intrinsic("sqrt", value)
 
     def floor(self, value: Value) -> Value:
-        return self.unary_intrinsic("floor", value)
+        if self.target.has_rounding:
+            return self.unary_intrinsic("floor", value)
+        near = self.round_even(value)
+        return self.select(near > value, near - 1.0, near)
 
     def ceil(self, value: Value) -> Value:
-        return self.unary_intrinsic("ceil", value)
+        if self.target.has_rounding:
+            return self.unary_intrinsic("ceil", value)
+        near = self.round_even(value)
+        return self.copysign(self.select(near < value, near + 1.0, near), value)
 
     def trunc(self, value: Value) -> Value:
-        return self.unary_intrinsic("trunc", value)
+        if self.target.has_rounding:
+            return self.unary_intrinsic("trunc", value)
+        magnitude = self.abs(value)
+        near = self.round_even(magnitude)
+        return self.copysign(self.select(near > magnitude, near - 1.0, near), value)
 
     def round_even(self, value: Value) -> Value:
         """Rounded to the nearest integer, halves to even."""
-        return self.unary_intrinsic("roundeven", value)
+        if self.target.has_rounding:
+            return self.unary_intrinsic("roundeven", value)
+        magnitude = self.abs(value)
+        big = 2.0**52 if value.dtype.bits == 64 else 2.0**23  # from here on there are no fractions
+        rounded = self.copysign((magnitude + big) - big, value)
+        return self.select(magnitude < big, rounded, value)
 
     def copysign(self, magnitude: Value, sign: Operand) -> Value:
         x, y = self.pair(magnitude, sign)
@@ -160,55 +172,6 @@ class Arithmetic(BuilderBase):
         """The same bits as another element type of the same size."""
         type_ = Type(dtype, value.lanes)
         return self.value(self.ir.bitcast(value.ir, type_.llvm), type_)
-
-    def convert(self, value: Value, dtype: DType) -> Value:
-        """Converts the element type.
-
-        Integers wrap; float to integer truncates and saturates (NaN gives 0), so that no input is undefined
-        behaviour; to bool tests for non-zero; float to a narrower float rounds to nearest even.
-        """
-        source, target = value.type, Type(dtype, value.lanes)
-        if source == target:
-            return value
-        if dtype is dtypes.bool_:
-            return value != 0
-        if source.dtype is dtypes.bfloat16:
-            wide = self.ir.zext(value.ir, Type(dtypes.int32, value.lanes).llvm)
-            shifted = self.value(self.ir.shl(wide, self.const(16, Type(dtypes.int32, value.lanes)).ir), Type(dtypes.int32, value.lanes))
-            return self.convert(self.bitcast(shifted, dtypes.float32), dtype)
-        if dtype is dtypes.bfloat16:
-            return self._to_bfloat16(self.convert(value, dtypes.float32))
-        return self.value(self._convert(value, source, target), target)
-
-    def _to_bfloat16(self, value: Value) -> Value:
-        bits = self.bitcast(value, dtypes.uint32)
-        rounded = (bits + (((bits >> 16) & 1) + 0x7FFF)) >> 16
-        quiet = (bits >> 16) | 0x40
-        chosen = self.select(self.is_nan(value), quiet, rounded)
-        type_ = Type(dtypes.bfloat16, value.lanes)
-        return self.value(self.ir.trunc(chosen.ir, type_.llvm), type_)
-
-    def _convert(self, value: Value, source: Type, target: Type) -> Any:
-        build = self.ir
-        if source.dtype.is_float and target.dtype.is_float:
-            if target.dtype.bits > source.dtype.bits:
-                return build.fpext(value.ir, target.llvm)
-            return build.fptrunc(value.ir, target.llvm)
-        if source.dtype.is_float:
-            name = "fptosi" if target.dtype.is_signed else "fptoui"
-            full = f"llvm.{name}.sat.{target.mangled}.{source.mangled}"
-            return self.intrinsic(full, target.llvm, [value.ir])
-        if target.dtype.is_float:
-            convert = build.sitofp if source.dtype.kind == "i" else build.uitofp
-            return convert(value.ir, target.llvm)
-        source_bits = 1 if source.dtype is dtypes.bool_ else source.dtype.itemsize * 8
-        target_bits = target.dtype.itemsize * 8
-        if source_bits == target_bits:
-            return value.ir
-        if source_bits > target_bits:
-            return build.trunc(value.ir, target.llvm)
-        extend = build.sext if source.dtype.kind == "i" else build.zext
-        return extend(value.ir, target.llvm)
 
     def not_(self, condition: Value) -> Value:
         return self.value(self.ir.not_(condition.ir), condition.type)

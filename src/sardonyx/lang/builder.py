@@ -10,15 +10,19 @@ from typing import Any
 from llvmlite import ir
 
 from sardonyx.lang.arithmetic import Arithmetic
+from sardonyx.lang.atomics import Atomics
 from sardonyx.lang.control import Control
+from sardonyx.lang.conversion import Conversion
+from sardonyx.lang.integers import Integers
 from sardonyx.lang.memory import Memory
+from sardonyx.lang.remainder import Remainders
 from sardonyx.lang.vectors import Vectors
 from sardonyx.targets import Target
 
 __all__ = ["Builder"]
 
 
-class Builder(Arithmetic, Memory, Vectors, Control):
+class Builder(Arithmetic, Conversion, Integers, Remainders, Memory, Atomics, Vectors, Control):
     """Emits instructions at the end of the current block of one function.
 
     ``target`` tells vector width and features, ``function`` is the LLVM function, ``ir`` the llvmlite builder.

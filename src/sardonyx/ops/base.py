@@ -26,10 +26,11 @@ from sardonyx.graph.info import TensorInfo
 from sardonyx.kernels.point import PointProgram
 from sardonyx.kernels.spec import Kernel, Operand
 from sardonyx.lang import Value
-from sardonyx.symbols import Dim, Expr, broadcast
+from sardonyx.ops.contents import symbolic_contents
+from sardonyx.symbols import Dim, Expr, broadcast, known_positive
 from sardonyx.targets import Target
 
-__all__ = ["Anchor", "Elementwise", "Fused", "IndexContext", "Indexed", "InferContext", "LowerContext", "Op", "Read", "View", "broadcast_shapes"]
+__all__ = ["Anchor", "Elementwise", "Fused", "IndexContext", "Indexed", "InferContext", "LowerContext", "Op", "Read", "View", "broadcast_shapes", "computable"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class InferContext:
 
     ``inputs`` has None for an omitted optional input; ``outputs`` is the number of outputs the node names (an unused
     optional output in the middle counts); ``fresh(hint)`` makes a new symbol for a size that depends on data.
+    ``require(a, b, message)`` notes two sizes that only a run can show to be equal: the run fails with the message where
+    they are not.
     """
 
     node: str
@@ -45,6 +48,7 @@ class InferContext:
     inputs: tuple[TensorInfo | None, ...]
     outputs: int
     fresh: Callable[[str], Expr]
+    require: Callable[[Dim, Dim, str], None] = lambda a, b, message: None
 
     def input(self, index: int) -> TensorInfo:
         """A required input."""
@@ -60,6 +64,15 @@ class InferContext:
         """The array of an input that is a constant."""
         info = self.optional(index)
         return None if info is None else info.const
+
+    def require_equal(self, a: Dim, b: Dim, message: str) -> None:
+        """Two sizes must be the same number: checked now where that can be seen, else when the model runs."""
+        difference = a - b
+        if difference == 0:
+            return
+        if known_positive(difference) or known_positive(-difference):
+            self.fail(message)
+        self.require(a, b, f"node {self.node!r} ({self.op_type}): {message}")
 
     def fail(self, message: str) -> NoReturn:
         """The model is wrong here."""
@@ -97,14 +110,35 @@ class Elementwise(Op):
     """One result per element of the broadcast inputs.
 
     ``cost`` is roughly the number of instructions for one element; the compiler repeats cheap ones rather than store
-    their results. Half-precision inputs arrive as float32.
+    their results. ``required`` inputs must be present, ``kinds`` of elements can be computed on, and the inputs
+    ``same_dtype`` (None: all) must agree. Half-precision inputs arrive as float32.
     """
 
     cost: ClassVar[int] = 1
+    required: ClassVar[int] = 1
+    kinds: ClassVar[str] = "fiub"
+    same_dtype: ClassVar[tuple[int, ...] | None] = None
 
     def compute(self, *values: Value) -> Value | tuple[Value, ...]:
-        """Builds the operation; all values have the same number of lanes. An omitted optional input is left out."""
+        """Builds the operation; all values have the same number of lanes. See ``specialise`` for omitted inputs."""
         raise NotImplementedError(type(self).__name__)
+
+    def specialise(self, inputs: Sequence[DType | None]) -> tuple[Elementwise, tuple[int, ...]]:
+        """The record to compute with and the inputs to hand to it, given the inputs' dtypes (None: omitted).
+
+        It differs from the record itself where ``compute`` could not tell which optional inputs are there, or in which
+        dtype they are stored.
+        """
+        return self, tuple(index for index, dtype in enumerate(inputs) if dtype is not None)
+
+    def axes(self, ctx: InferContext, index: int) -> tuple[int, ...] | None:
+        """The output dimensions along which the dimensions of an input lie; None: the trailing ones, as broadcasting
+        has it."""
+        return None
+
+    def symbolic(self, *values: Dim) -> Dim | None:
+        """The operation on symbolic integers, for the arithmetic that exporters do on shapes; None: not expressible."""
+        return None
 
     def result_dtypes(self, ctx: InferContext) -> tuple[DType | None, ...]:
         """The dtypes of the outputs; the first input's unless overridden."""
@@ -112,12 +146,30 @@ class Elementwise(Op):
 
     def lowers(self, inputs: Sequence[DType | None]) -> bool:
         """Whether ``compute`` works on these input dtypes; otherwise the node runs on the fallback."""
-        return all(d is None or (d.kind in "fiub" and d.bits in (8, 16, 32, 64) and not d.name.startswith("float8")) for d in inputs)
+        return all(d is None or computable(d, self.kinds) for d in inputs)
+
+    def result_shape(self, ctx: InferContext) -> tuple[Dim, ...] | None:
+        """The shape of the outputs: the inputs broadcast together, unless overridden."""
+        return broadcast_shapes(ctx, [info.shape for info in ctx.inputs if info is not None])
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
-        given = [info for info in ctx.inputs if info is not None]
-        shape = broadcast_shapes(ctx, [info.shape for info in given])
-        return tuple(TensorInfo(dtype, shape) for dtype in self.result_dtypes(ctx))
+        for index in range(self.required):
+            ctx.input(index)
+        self._check_dtypes(ctx)
+        shape, dtypes = self.result_shape(ctx), self.result_dtypes(ctx)
+        values = symbolic_contents(ctx.inputs, shape, dtypes[0], self.symbolic) if len(dtypes) == 1 else None
+        return tuple(TensorInfo(dtype, shape, values) for dtype in dtypes)
+
+    def _check_dtypes(self, ctx: InferContext) -> None:
+        chosen = range(len(ctx.inputs)) if self.same_dtype is None else self.same_dtype
+        known = {i: info.dtype for i in chosen if (info := ctx.optional(i)) is not None and info.dtype is not None}
+        if len(set(known.values())) > 1:
+            ctx.fail(f"its inputs must have one element type, got {', '.join(f'{d} for input {i}' for i, d in known.items())}")
+
+
+def computable(dtype: DType, kinds: str = "fiub") -> bool:
+    """Whether the kernel language computes on a dtype, and it is of one of the ``kinds``."""
+    return dtype.kind in kinds and dtype.bits in (8, 16, 32, 64) and not dtype.name.startswith("float8")
 
 
 class View(Op):
@@ -202,8 +254,15 @@ class LowerContext(Protocol):
     def output(self, index: int = 0, order: Sequence[int] | None = None) -> Operand:
         """Memory for an output (of the group: what the epilogue finally stores), dense in ``order``."""
 
+    def order(self, index: int) -> tuple[int, ...] | None:
+        """The memory order of an input, outermost dimension first; None: row-major or unknown. An op that is free to
+        choose gives its output the order of its input (channels-last activations stay so)."""
+
     def scratch(self, dtype: DType, count: Dim) -> Operand:
         """Memory for the duration of this node's calls."""
+
+    def copy(self, source: Operand, destination: Operand) -> None:
+        """Copies between views of one shape and dtype (Concat: into the parts of its output)."""
 
     def prepared(self, dtype: DType, count: int, kernel: Kernel, operands: Sequence[Operand], sizes: Sequence[Dim], tasks: int) -> Operand:
         """Memory that ``kernel`` fills once when the model is loaded, from constant ``operands`` (packed weights); the

@@ -16,6 +16,7 @@ T = TypeVar("T", bound=type[Op])
 _records: dict[tuple[str, str], type[Op]] = {}
 
 
+@typing.dataclass_transform(frozen_default=True)
 def op(op_type: str, domain: str = "") -> Callable[[T], T]:
     """Registers a record class under its operator type; its annotated class attributes become frozen fields.
 
@@ -27,7 +28,7 @@ def op(op_type: str, domain: str = "") -> Callable[[T], T]:
         key = (domain, op_type)
         if key in _records:
             raise ValueError(f"operator {domain or 'ai.onnx'}::{op_type} is registered twice")
-        made = dataclasses.dataclass(frozen=True)(cls)
+        made = typing.cast(T, dataclasses.dataclass(frozen=True)(cls))
         made.op_type = op_type
         made.domain = domain
         _records[key] = made

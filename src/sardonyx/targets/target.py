@@ -38,6 +38,11 @@ class Target:
         """Elements of ``itemsize`` bytes in one vector register (at least one)."""
         return max(1, self.vector_bytes // itemsize)
 
+    @property
+    def has_rounding(self) -> bool:
+        """Whether floor, ceil and their kin are instructions; x86-64 has them since SSE4.1."""
+        return not self.triple.startswith("x86_64") or self.vector_bytes > 16 or self.has("sse4.1")
+
     def has(self, feature: str) -> bool:
         """Whether an LLVM feature such as ``avx512vnni`` is switched on."""
         return f"+{feature}" in self.features.split(",")

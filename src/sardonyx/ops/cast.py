@@ -1,0 +1,81 @@
+"""Conversion of element types: Cast, CastLike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sardonyx import dtypes
+from sardonyx.dtypes import DType
+from sardonyx.lang import Value
+from sardonyx.ops.base import Elementwise, InferContext, computable
+from sardonyx.ops.registry import op
+from sardonyx.symbols import Dim
+
+__all__ = ["cast"]
+
+
+def cast(x: Value, dtype: DType) -> Value:
+    """A value as ``Cast`` converts it; half precision is given as float32 that holds an exact half.
+
+    A float out of an integer's range is not defined by ONNX: 32 and 64 bits saturate, narrower integers take the low
+    bits of the 32-bit result, as x86 compilers have it.
+    """
+    if x.dtype.is_float and dtype.is_integer and dtype.bits < 32:
+        return x.to(dtypes.int32).to(dtype)
+    if dtype in (dtypes.float16, dtypes.bfloat16):
+        return x.to(dtype).to(dtypes.float32)
+    return x.to(dtype)
+
+
+@op("Cast")
+class Cast(Elementwise):
+    """x as the type ``to`` (a ``TensorProto.DataType``); ``saturate`` and ``round_mode`` concern 8-bit floats only."""
+
+    to: int
+    saturate: int = 1
+    round_mode: str = "up"
+
+    def compute(self, *values: Value) -> Value:
+        (x,) = values
+        return cast(x, dtypes.from_onnx(self.to))
+
+    def symbolic(self, *values: Dim) -> Dim | None:
+        (x,) = values
+        if self.to == dtypes.bool_.onnx:
+            return int(x != 0) if isinstance(x, int) else None
+        return x
+
+    def result_dtypes(self, ctx: InferContext) -> tuple[DType | None, ...]:
+        try:
+            return (dtypes.from_onnx(self.to),)
+        except KeyError:
+            ctx.fail(f"attribute 'to' is {self.to}, which is no element type of ONNX")
+
+    def lowers(self, inputs: Sequence[DType | None]) -> bool:
+        return super().lowers(inputs) and computable(dtypes.from_onnx(self.to))
+
+
+@op("CastLike")
+class CastLike(Elementwise):
+    """The first input as the type of the second."""
+
+    required = 2
+    same_dtype = ()
+    saturate: int = 1
+    round_mode: str = "up"
+
+    def specialise(self, inputs: Sequence[DType | None]) -> tuple[Elementwise, tuple[int, ...]]:
+        _, like = inputs
+        if like is None:
+            return super().specialise(inputs)
+        return Cast(like.onnx, self.saturate, self.round_mode), (0,)
+
+    def symbolic(self, *values: Dim) -> Dim | None:
+        x, _ = values
+        return x
+
+    def result_dtypes(self, ctx: InferContext) -> tuple[DType | None, ...]:
+        return (ctx.input(1).dtype,)
+
+    def result_shape(self, ctx: InferContext) -> tuple[Dim, ...] | None:
+        return ctx.input(0).shape
