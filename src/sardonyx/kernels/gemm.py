@@ -1,0 +1,256 @@
+"""Matrix products: C = epilogue(A B), A read where it lies, B packed in panels (kernels/pack.py).
+
+for task in [begin, end):                         # a block of rows x a group of panels of one batch element
+    for depth block:                              # k in stretches that suit the caches
+        for tile of the block:                    # rows of A, copied to the stack where that pays
+            for panel of the group:
+                sums = micro-kernel(tile, panel)  # kernels/gemm_tile.py
+                one depth block, cheap epilogue:  C = epilogue(sums), in registers
+                else:                             block[tile, panel] += sums
+    else: C = epilogue(block)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sardonyx.dtypes import DType
+from sardonyx.kernels.gemm_grid import BLOCK_TILES, DEPTH, GROUP_PANELS, plan_grid
+from sardonyx.kernels.gemm_tile import Level, emit_tile, heights, row_offsets, split_rows
+from sardonyx.kernels.point import Apply, PointProgram, Position, emit_point, emit_store
+from sardonyx.kernels.sizes import emit_dim
+from sardonyx.lang import KernelBuilder, Pointer, Type, Value
+from sardonyx.symbols import Dim, align_up, ceildiv, maximum
+
+__all__ = ["Gemm", "epilogue_cost"]
+
+REGISTER_EPILOGUE = 6
+"""Most pointwise operations that are applied while all sums are in registers; more would push sums out of them."""
+
+PAGE = 4096
+
+
+def epilogue_cost(program: PointProgram) -> int:
+    """Roughly the number of instructions the epilogue spends on one vector."""
+    return sum(getattr(i.op, "cost", 1) for i in program.instructions if isinstance(i, Apply))
+
+
+@dataclass(frozen=True)
+class Gemm:
+    """A product of (m, k) by (k, n), once or for each of ``batch`` elements.
+
+    ``dtype`` is that of the packed B and of the sums; A (``a_dtype``) is converted to it. Row r of A begins at
+    ``a_batch + r * a_row``, its elements are adjacent. ``a_batch`` and ``b_batch`` are offsets in elements, expressions
+    of ``i0``, the batch element. ``epilogue`` runs over the loops (batch,) m, n; its result 0 goes to ``c_offset``,
+    an expression of the same positions. Buffers: A, B, C, then the epilogue's; i64 arguments: ``sizes`` of its own,
+    then the epilogue's.
+    """
+
+    m: Dim
+    n: Dim
+    k: Dim
+    a_dtype: DType
+    dtype: DType
+    a_row: Dim
+    c_dtype: DType
+    c_offset: Dim
+    epilogue: PointProgram
+    sizes: int = 0
+    batch: Dim | None = None
+    a_batch: Dim = 0
+    b_batch: Dim = 0
+
+    @property
+    def name(self) -> str:
+        return "gemm"
+
+    @property
+    def own_buffers(self) -> int:
+        return 3
+
+    def emit(self, b: KernelBuilder) -> None:
+        _Emitter(self, b).emit()
+
+
+class _Emitter:
+    def __init__(self, spec: Gemm, b: KernelBuilder) -> None:
+        self.spec = spec
+        self.b = b
+        self.grid = plan_grid(b.target, spec.dtype, spec.m, spec.n, spec.k)
+        self.shape = self.grid.shape
+        self.type = Type(spec.dtype, self.shape.lanes)
+        self.depth_blocks: Dim = maximum(ceildiv(spec.k, DEPTH), 1)
+        self.depth: Dim = align_up(ceildiv(spec.k, self.depth_blocks), 4)
+        one_pass = isinstance(self.depth_blocks, int) and self.depth_blocks <= 1
+        cheap = epilogue_cost(spec.epilogue) <= REGISTER_EPILOGUE
+        self.in_registers = one_pass and cheap and isinstance(spec.n, int)
+        self.copies_a = self.needs_copy()
+        self.row_step = GROUP_PANELS * self.shape.columns
+        if not self.in_registers:
+            self.block = b.local(spec.dtype, BLOCK_TILES * self.shape.rows * self.row_step)
+        if self.copies_a:
+            self.copy_step = DEPTH + self.shape.lanes  # rows that are not a power of two apart
+            self.copy = b.local(spec.dtype, self.shape.rows * self.copy_step)
+
+    def needs_copy(self) -> bool:
+        """Whether a tile's rows of A are first copied: to convert them, or as their distance is unknown or maps them to
+        the same cache sets."""
+        spec = self.spec
+        if spec.a_dtype != spec.dtype:
+            return True
+        if spec.m == 1:
+            return False
+        return not isinstance(spec.a_row, int) or spec.a_row * spec.dtype.itemsize % (PAGE // 4) == 0
+
+    def dim(self, value: Dim) -> Value:
+        return emit_dim(self.b, value, lambda name: self.symbol(name))
+
+    def symbol(self, name: str) -> Value:
+        return self.batch if name[0] == "i" else self.b.size(int(name[1:]))
+
+    def emit(self) -> None:
+        b, spec, grid = self.b, self.spec, self.grid
+        tiles, panels, blocks, groups = (self.dim(x) for x in (grid.tiles, grid.panels, grid.blocks, grid.groups))
+        with b.tasks() as task:
+            block, rest = b.index_rem(task, blocks), b.index_div(task, blocks)
+            group, self.batch = b.index_rem(rest, groups), b.index_div(rest, groups)
+            self.a = b.buffer(0, spec.a_dtype).at(self.dim(spec.a_batch))
+            self.panels = b.buffer(1, spec.dtype).at(self.dim(spec.b_batch))
+            self.first_tile, self.last_tile = tiles * block // blocks, tiles * (block + 1) // blocks
+            self.first_panel, self.last_panel = panels * group // groups, panels * (group + 1) // groups
+            self.task()
+
+    def task(self) -> None:
+        """One task: every depth block over all its tiles and panels."""
+        b, k = self.b, self.spec.k
+        if self.in_registers:
+            self.tiles(b.i64(0), k if isinstance(k, int) else self.dim(k))
+            return
+        with b.loop(self.dim(self.depth_blocks)) as part:
+            start = part * self.dim(self.depth)
+            self.tiles(start, b.minimum(self.dim(self.depth), self.dim(k) - start))
+        self.finish_block()
+
+    # -- rows ----------------------------------------------------------------------------------------------------
+
+    def row(self, tile: Value) -> Value:
+        """The first row of a tile."""
+        rows = self.shape.rows
+        if not isinstance(self.spec.m, int):
+            return tile * rows
+        parts = split_rows(self.spec.m, rows)
+        (height, number) = parts[0] if parts else (rows, 0)
+        return tile * height if len(parts) < 2 else tile * (height - 1) + self.b.minimum(tile, number)
+
+    def tiles(self, start: Value, depth: Value | int) -> None:
+        """All tiles of the task for one stretch of k."""
+        b, spec, rows = self.b, self.spec, self.shape.rows
+        if isinstance(spec.m, int):
+            begin = 0
+            for height, number in split_rows(spec.m, rows):
+                first, last = b.maximum(self.first_tile, begin), b.minimum(self.last_tile, begin + number)
+                with b.loop(last, first) as tile:
+                    self.tile(self.row(tile), height, start, depth)
+                begin += number
+            return
+        m = self.dim(spec.m)
+        full = m // rows
+        with b.loop(b.minimum(self.last_tile, full), self.first_tile) as tile:
+            self.tile(tile * rows, rows, start, depth)
+        with b.if_(self.last_tile > full):
+            at = b.var(full * rows)
+            for height in heights(rows)[1:]:
+                with b.if_(m - at.get() >= height):
+                    self.tile(at.get(), height, start, depth)
+                    at.set(at.get() + height)
+
+    def tile(self, row: Value, height: int, start: Value, depth: Value | int) -> None:
+        """One tile of rows against the task's panels."""
+        b, spec, columns = self.b, self.spec, self.shape.columns
+        a = self.a.at(row * self.dim(spec.a_row) + start)
+        step = self.dim(spec.a_row) if not isinstance(spec.a_row, int) else spec.a_row
+        if self.copies_a:
+            self.copy_rows(a, height, depth)
+            a, step = self.copy, self.copy_step
+        offsets = row_offsets(step, height)
+        whole = self.last_panel if not isinstance(spec.n, int) else b.minimum(self.last_panel, spec.n // columns)
+
+        def panel(place: Value, vectors: int, last_columns: int = 0) -> None:
+            weights = self.panels.at((place * self.dim(spec.k) + start) * columns)
+            initial = None if self.in_registers else self.load_block(row, place, height, vectors, start)
+            sums = emit_tile(b, offsets, vectors, a, weights, [Level(depth, 1, columns)], start=initial)
+            if self.in_registers:
+                self.finish_tile(sums, row, place * columns, last_columns)
+            else:
+                self.store_block(sums, row, place)
+
+        with b.loop(whole, self.first_panel) as place:
+            panel(place, self.shape.vectors)
+        if isinstance(spec.n, int) and spec.n % columns:
+            with b.if_(self.last_panel > spec.n // columns):
+                panel(b.i64(spec.n // columns), -(-(spec.n % columns) // self.shape.lanes), spec.n % columns)
+
+    def copy_rows(self, a: Pointer, height: int, depth: Value | int) -> None:
+        """The tile's rows for one stretch of k, in the sums' dtype."""
+        b, lanes = self.b, self.shape.lanes
+        step = self.dim(self.spec.a_row)
+        with b.loop(height) as row:
+            source, target = a.at(row * step), self.copy.at(row * self.copy_step)
+
+            def body(k: Value, mask: Value | None, source: Pointer = source, target: Pointer = target) -> None:
+                target.store(source.load(k, lanes, mask).to(self.spec.dtype), k)
+
+            b.vector_loop(depth, lanes, body)
+
+    # -- results -------------------------------------------------------------------------------------------------
+
+    def block_at(self, row: Value, panel: Value) -> Pointer:
+        local_row = row - self.row(self.first_tile)
+        return self.block.at(local_row * self.row_step + (panel - self.first_panel) * self.shape.columns)
+
+    def load_block(self, row: Value, panel: Value, height: int, vectors: int, start: Value) -> list[list[Value]]:
+        """The sums so far: zero in the first stretch of k."""
+        b, lanes = self.b, self.shape.lanes
+        source = self.block_at(row, panel)
+        sums = [[b.var(b.zero(self.type)) for _ in range(vectors)] for _ in range(height)]
+        with b.if_(start > 0):
+            for r, values in enumerate(sums):
+                for v, value in enumerate(values):
+                    value.set(source.load(r * self.row_step + v * lanes, lanes))
+        return [[value.get() for value in values] for values in sums]
+
+    def store_block(self, sums: list[list[Value]], row: Value, panel: Value) -> None:
+        target = self.block_at(row, panel)
+        for r, values in enumerate(sums):
+            for v, value in enumerate(values):
+                target.store(value, r * self.row_step + v * self.shape.lanes)
+
+    def finish_tile(self, sums: list[list[Value]], row: Value, column: Value, columns: int) -> None:
+        """The epilogue on a tile in registers; ``columns`` is how many the last panel has, 0 in all others."""
+        b, lanes = self.b, self.shape.lanes
+        for r, values in enumerate(sums):
+            for v, value in enumerate(values):
+                partial = columns and (v + 1) * lanes > columns
+                mask = b.tail_mask(columns - v * lanes, lanes) if partial else None
+                self.store(row + r, column + v * lanes, value, mask)
+
+    def finish_block(self) -> None:
+        """The epilogue on all sums of the task."""
+        b, spec, lanes = self.b, self.spec, self.shape.lanes
+        first, last = self.row(self.first_tile), b.minimum(self.row(self.last_tile), self.dim(spec.m))
+        column = self.first_panel * self.shape.columns
+        count = b.minimum(self.last_panel * self.shape.columns, self.dim(spec.n)) - column
+        with b.loop(last, first) as row:
+            source = self.block.at((row - first) * self.row_step)
+
+            def body(at: Value, mask: Value | None) -> None:
+                self.store(row, column + at, source.load(at, lanes), mask)
+
+            b.vector_loop(count, lanes, body)
+
+    def store(self, row: Value, column: Value, value: Value, mask: Value | None) -> None:
+        spec = self.spec
+        index = [row, column] if spec.batch is None else [self.batch, row, column]
+        position = Position(index, self.shape.lanes, len(index) - 1, mask)
+        (result,) = emit_point(self.b, spec.epilogue, position, [value], spec.own_buffers, spec.sizes)
+        emit_store(self.b, 2, spec.c_dtype, spec.c_offset, result, position)

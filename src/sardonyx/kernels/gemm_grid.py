@@ -1,0 +1,71 @@
+"""How a matrix product is cut: tiles of rows, panels of columns, and the tasks made of them.
+
+C is cut into tiles of rows (the micro-kernel's height) and panels of columns (its width). A task is a block of up
+to BLOCK_TILES tiles by a group of up to GROUP_PANELS panels: big enough to use what it loads into the caches many
+times, small enough that a few threads share the work evenly. The cut depends on the sizes alone, never on the
+number of threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sardonyx.dtypes import DType
+from sardonyx.kernels.gemm_tile import TileShape, choose_tile
+from sardonyx.symbols import Dim, ceildiv
+from sardonyx.targets import Target
+
+__all__ = ["DEPTH", "Grid", "plan_grid"]
+
+BLOCK_TILES = 8
+"""Tiles of rows in one task; with GROUP_PANELS it bounds the task's sums to some 64 KiB."""
+
+GROUP_PANELS = 4
+"""Panels of columns in one task."""
+
+DEPTH = 384
+"""Longest stretch of k summed at once: a tile's rows of A and half a panel of B then stay in the first-level cache."""
+
+FEW_TASKS = 8
+SMALL_TASK = 1 << 20
+"""Multiply-adds under which a task is not worth cutting further."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A product's cut: ``tiles`` x ``panels`` in ``blocks`` x ``groups`` tasks for each batch element."""
+
+    shape: TileShape
+    tiles: Dim
+    panels: Dim
+    blocks: Dim
+    groups: Dim
+
+    @property
+    def tasks(self) -> Dim:
+        """Tasks of one batch element."""
+        return self.blocks * self.groups
+
+
+def plan_grid(target: Target, dtype: DType, m: Dim, n: Dim, k: Dim) -> Grid:
+    """The cut of an (m, k) x (k, n) product whose sums are of ``dtype``."""
+    shape = choose_tile(target, dtype, n)
+    tiles, panels = ceildiv(m, shape.rows), ceildiv(n, shape.columns)
+    high, wide = BLOCK_TILES, GROUP_PANELS
+    if isinstance(m, int) and isinstance(n, int):
+        high, wide = _smaller(shape, m, n, k if isinstance(k, int) else DEPTH)
+    return Grid(shape, tiles, panels, ceildiv(tiles, high), ceildiv(panels, wide))
+
+
+def _smaller(shape: TileShape, m: int, n: int, k: int) -> tuple[int, int]:
+    """Tiles and panels of a task, cut down where there would be few tasks and each has work enough."""
+    high, wide = BLOCK_TILES, GROUP_PANELS
+    while (high > 1 or wide > 1) and -(-m // (high * shape.rows)) * -(-n // (wide * shape.columns)) < FEW_TASKS:
+        rows, columns = min(high * shape.rows, m), min(wide * shape.columns, n)
+        if rows * columns * k < 2 * SMALL_TASK:
+            break
+        if wide > 1 and (columns >= rows or high == 1):
+            wide //= 2
+        else:
+            high //= 2
+    return high, wide
