@@ -1,0 +1,223 @@
+"""Tensors made from sizes and a few numbers: Constant, ConstantOfShape, EyeLike, OneHot, Range, Trilu."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from sardonyx import dtypes
+from sardonyx.dtypes import DType
+from sardonyx.graph.info import TensorInfo
+from sardonyx.kernels.generate import NumberRange, OneHot
+from sardonyx.kernels.map import Map, Store
+from sardonyx.kernels.point import Load, PointProgram
+from sardonyx.kernels.slots import Slots
+from sardonyx.ops.axes import unknown
+from sardonyx.ops.base import Anchor, IndexContext, Indexed, InferContext, LowerContext, Op, Read
+from sardonyx.ops.registry import op
+from sardonyx.ops.values import carried, integers, scalar_integer
+from sardonyx.symbols import Dim, ceildiv, maximum, product, symbol
+
+__all__ = ["Constant", "ConstantOfShape", "EyeLike", "OneHotOp", "Range", "Trilu"]
+
+
+@op("Constant")
+class Constant(Op):
+    """A tensor in the model; reading a graph turns it into an initializer where its attribute is a plain value."""
+
+    value: object = None
+    value_float: float | None = None
+    value_floats: tuple[float, ...] | None = None
+    value_int: int | None = None
+    value_ints: tuple[int, ...] | None = None
+
+    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
+        if isinstance(self.value, np.ndarray):
+            return (TensorInfo.of_array(self.value, dtypes.from_numpy(self.value.dtype)),)
+        floats = self.value_float if self.value_float is not None else self.value_floats
+        if floats is not None:
+            return (TensorInfo.of_array(np.asarray(floats, np.float32), dtypes.float32),)
+        integers_ = self.value_int if self.value_int is not None else self.value_ints
+        if integers_ is not None:
+            return (TensorInfo.of_array(np.asarray(integers_, np.int64), dtypes.int64),)
+        ctx.fail("it has no value attribute that is known here")
+
+
+@op("ConstantOfShape")
+class ConstantOfShape(Anchor):
+    """A tensor of the shape in input 0 filled with ``value`` (one element; float32 0 without it)."""
+
+    value: object = None
+
+    def _fill(self, ctx: InferContext) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+        if self.value is None:
+            return np.zeros(1, np.float32)
+        if not isinstance(self.value, np.ndarray) or self.value.size != 1:
+            ctx.fail("the value must be a tensor of one element")
+        return self.value.reshape(1)
+
+    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
+        fill, given = self._fill(ctx), ctx.input(0)
+        dtype = dtypes.from_numpy(fill.dtype)
+        if given.rank is not None and given.rank != 1:
+            ctx.fail(f"the shape must have rank 1, got rank {given.rank}")
+        sizes = integers(ctx, 0)
+        if sizes is None:
+            rank = given.shape[0] if given.shape else None
+            return (unknown(ctx, TensorInfo(dtype), rank if isinstance(rank, int) else None),)
+        if any(isinstance(size, int) and size < 0 for size in sizes):
+            ctx.fail(f"shape {list(sizes)} has a negative size")
+        count = product(sizes)
+        small = isinstance(count, int) and count <= 64 and dtype.kind in "iub"
+        return (carried(dtype, sizes, (int(fill[0]),) * count if small and isinstance(count, int) else None),)
+
+    def lowers(self, ctx: InferContext) -> bool:
+        return integers(ctx, 0) is not None
+
+    def lower(self, ctx: LowerContext) -> None:
+        target, slots = ctx.output(), Slots()
+        count = product(target.shape)
+        extents = (slots.add(count),)
+        program = PointProgram((Load(0, target.dtype, 0),), (0,), 2)
+        kernel = Map(extents, program, (Store(1, target.dtype, symbol("i0")),))
+        ctx.call(kernel, [ctx.constant(self._fill(ctx.infer)), target], slots.sizes, Map.tasks((count,)))
+
+
+@op("EyeLike")
+class EyeLike(Anchor):
+    """1 on diagonal ``k`` and 0 elsewhere, in the shape of input 0 and of type ``dtype`` (else the input's)."""
+
+    dtype: int | None = None
+    k: int = 0
+
+    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
+        data = ctx.input(0)
+        if data.rank is not None and data.rank != 2:
+            ctx.fail(f"the input must have rank 2, got {data.rank}")
+        return (TensorInfo(self._dtype(ctx), data.shape),)
+
+    def _dtype(self, ctx: InferContext) -> DType | None:
+        if self.dtype is None:
+            return ctx.input(0).dtype
+        try:
+            return dtypes.from_onnx(self.dtype)
+        except KeyError:
+            ctx.fail(f"dtype {self.dtype} is no ONNX element type")
+
+    def lower(self, ctx: LowerContext) -> None:
+        target, slots = ctx.output(), Slots()
+        extents = tuple(slots.add(size) for size in target.shape)
+        row, column = symbol("i0"), symbol("i1")
+        diagonal = column - row - self.k
+        one = Load(0, target.dtype, 0, (diagonal, -diagonal))
+        store = Store(1, target.dtype, row * extents[1] + column)
+        kernel = Map(extents, PointProgram((one,), (0,), 2), (store,))
+        operands = [ctx.constant(np.ones(1, target.dtype.numpy)), target]
+        ctx.call(kernel, operands, slots.sizes, Map.tasks(target.shape))
+
+
+@op("OneHot")
+class OneHotOp(Anchor):
+    """A new dimension of size ``depth`` (input 1) at ``axis``: values[1] (input 2) at the index of input 0, values[0]
+    elsewhere.
+    """
+
+    axis: int = -1
+
+    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
+        indices, values = ctx.input(0), ctx.input(2)
+        if indices.shape is None:
+            return (unknown(ctx, values, None),)
+        rank = len(indices.shape) + 1
+        if not -rank <= self.axis < rank:
+            ctx.fail(f"axis {self.axis} is outside [{-rank}, {rank}) of the output of rank {rank}")
+        if values.shape is not None and (len(values.shape) != 1 or values.shape[0] not in (2,)):
+            ctx.fail(f"values must hold two elements, got shape {list(values.shape)}")
+        axis = self.axis % rank
+        depth = self._depth(ctx)
+        size = ctx.fresh("depth") if depth is None else depth
+        return (TensorInfo(values.dtype, (*indices.shape[:axis], size, *indices.shape[axis:])),)
+
+    def _depth(self, ctx: InferContext) -> Dim | None:
+        depth: Dim | None
+        constant = ctx.const(1)
+        if constant is not None:
+            if constant.size != 1:
+                ctx.fail(f"depth must have one element, got {constant.size}")
+            depth = int(constant.reshape(-1)[0])
+        else:
+            depth = scalar_integer(ctx, 1)
+        if isinstance(depth, int) and depth < 0:
+            ctx.fail(f"depth must not be negative, got {depth}")
+        return depth
+
+    def lowers(self, ctx: InferContext) -> bool:
+        return self._depth(ctx) is not None
+
+    def lower(self, ctx: LowerContext) -> None:
+        indices, values, target, slots = ctx.contiguous(0), ctx.contiguous(2), ctx.output(), Slots()
+        axis = self.axis % target.rank
+        outer, depth, inner = product(target.shape[:axis]), target.shape[axis], product(target.shape[axis + 1 :])
+        kernel = OneHot(indices.dtype, target.dtype, slots.add(depth), slots.add(inner))
+        ctx.call(kernel, [indices, values, target], slots.sizes, outer)
+
+
+@op("Range")
+class Range(Anchor):
+    """``start, start + delta ...`` below ``limit`` (inputs 0, 2 and 1)."""
+
+    stash_type: int = 1
+
+    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
+        dtype = ctx.input(0).dtype
+        symbolic = [scalar_integer(ctx, index) for index in range(3)]
+        start, limit, delta = symbolic
+        if start is not None and limit is not None and isinstance(delta, int):
+            if delta == 0:
+                ctx.fail("delta is 0")
+            count = ceildiv(limit - start, delta) if delta > 0 else ceildiv(start - limit, -delta)
+            count = maximum(count, 0)
+            small = isinstance(count, int) and count <= 64
+            values = [start + k * delta for k in range(count)] if small and isinstance(count, int) else None
+            return (carried(dtype, (count,), values),)
+        constants = [ctx.const(index) for index in range(3)]
+        known = [c.reshape(-1)[0] for c in constants if c is not None and c.size == 1]
+        if len(known) < 3:
+            return (TensorInfo(dtype, (ctx.fresh("range"),)),)
+        first, last, step = (float(v) for v in known)
+        if step == 0 or not all(map(math.isfinite, (first, last, step))):
+            ctx.fail(f"start {first}, limit {last} and delta {step} make no range")
+        return (TensorInfo(dtype, (max(0, math.ceil((last - first) / step)),)),)
+
+    def lowers(self, ctx: InferContext) -> bool:
+        return True
+
+    def lower(self, ctx: LowerContext) -> None:
+        target, slots = ctx.output(), Slots()
+        kernel = NumberRange(target.dtype, slots.add(target.shape[0]))
+        ctx.call(kernel, [ctx.input(0), ctx.input(2), target], slots.sizes, NumberRange.tasks(target.shape[0]))
+
+
+@op("Trilu")
+class Trilu(Indexed):
+    """The matrices with 0 below (``upper``) or above diagonal ``k`` (input 1)."""
+
+    upper: int = 1
+
+    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
+        data = ctx.input(0)
+        if data.rank is not None and data.rank < 2:
+            ctx.fail(f"the input must have rank 2 or more, got {data.rank}")
+        return (TensorInfo(data.dtype, data.shape),)
+
+    def _diagonal(self, ctx: InferContext) -> Dim | None:
+        return 0 if ctx.optional(1) is None else scalar_integer(ctx, 1)
+
+    def lowers(self, ctx: InferContext) -> bool:
+        return self._diagonal(ctx) is not None
+
+    def index(self, ctx: IndexContext, position: tuple[Dim, ...]) -> Read:
+        distance = position[-1] - position[-2] - (self._diagonal(ctx.infer) or 0)
+        return Read(0, position, (distance if self.upper else -distance,))

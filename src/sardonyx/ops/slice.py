@@ -1,0 +1,176 @@
+"""Parts of a tensor as views: Slice and Split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sardonyx.graph.info import TensorInfo
+from sardonyx.kernels.spec import Operand
+from sardonyx.ops.axes import axes_input, axis_of, unknown
+from sardonyx.ops.base import InferContext, View
+from sardonyx.ops.registry import op
+from sardonyx.ops.values import carried, integers
+from sardonyx.symbols import Dim, bounds, ceildiv, divide_exact, maximum, minimum
+
+__all__ = ["Slice", "Split", "slice_range"]
+
+
+def slice_range(start: Dim, end: Dim, step: int, size: Dim) -> tuple[Dim, Dim] | None:
+    """The first index and the count of a slice of an axis, by ONNX's rules; None where a sign cannot be known."""
+    first, last = _from_front(start, size), _from_front(end, size)
+    if first is None or last is None:
+        return None
+    if step > 0:
+        first = minimum(maximum(first, 0), size)
+        last = minimum(maximum(last, 0), size)
+        return first, maximum(ceildiv(last - first, step), 0)
+    first = minimum(maximum(first, 0), size - 1)
+    last = minimum(maximum(last, -1), size - 1)
+    return first, maximum(ceildiv(first - last, -step), 0)
+
+
+def _from_front(index: Dim, size: Dim) -> Dim | None:
+    """An index that counts from the end where it is negative, as one from the front."""
+    low, high = bounds(index)
+    if low is not None and low >= 0:
+        return index
+    return index + size if high is not None and high < 0 else None
+
+
+@op("Slice")
+class Slice(View):
+    """Elements ``starts`` to ``ends`` (inputs 1, 2) of ``axes`` (input 3), each ``steps`` (input 4) apart."""
+
+    def _ranges(self, ctx: InferContext) -> dict[int, tuple[Dim, Dim, int]] | None:
+        """First index, count and step by axis; None where they depend on data."""
+        shape = ctx.input(0).shape
+        starts, ends = integers(ctx, 1), integers(ctx, 2)
+        if shape is None or starts is None or ends is None:
+            return None
+        axes: tuple[int, ...] | None = tuple(range(len(starts)))
+        if ctx.optional(3) is not None:
+            axes = axes_input(ctx, 3, len(shape))
+        elif len(starts) > len(shape):
+            ctx.fail(f"{len(starts)} starts for a tensor of rank {len(shape)}")
+        steps = integers(ctx, 4) if ctx.optional(4) is not None else (1,) * len(starts)
+        if axes is None or steps is None:
+            return None
+        if not len(starts) == len(ends) == len(axes) == len(steps):
+            ctx.fail(
+                f"{len(starts)} starts, {len(ends)} ends, {len(axes)} axes and {len(steps)} steps; expected as many"
+            )
+        ranges: dict[int, tuple[Dim, Dim, int]] = {}
+        for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+            if step == 0:
+                ctx.fail("a step of 0")
+            found = slice_range(start, end, step, shape[axis]) if isinstance(step, int) else None
+            if found is None or not isinstance(step, int):
+                return None
+            ranges[axis] = (*found, step)
+        return ranges
+
+    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
+        data = ctx.input(0)
+        ranges = self._ranges(ctx)
+        if data.shape is None:
+            return (unknown(ctx, data, None),)
+        if ranges is None:
+            return (self._partly_known(ctx, data.shape, data),)
+        shape = [ranges[axis][1] if axis in ranges else size for axis, size in enumerate(data.shape)]
+        values = data.values
+        if values is not None and 0 in ranges:
+            first, count, step = ranges[0]
+            if isinstance(first, int) and isinstance(count, int):
+                values = tuple(values[first + k * step] for k in range(count))
+            else:
+                values = None
+        return (carried(data.dtype, shape, values),)
+
+    def _partly_known(self, ctx: InferContext, shape: tuple[Dim, ...], data: TensorInfo) -> TensorInfo:
+        """Only the sliced axes have unknown sizes, where it is known which those are."""
+        given = ctx.optional(3)
+        axes = axes_input(ctx, 3, len(shape)) if given is not None else None
+        if axes is None:
+            starts = ctx.input(1).shape
+            count = starts[0] if given is None and starts and isinstance(starts[0], int) else len(shape)
+            axes = tuple(range(min(count, len(shape))))
+        return TensorInfo(data.dtype, tuple(ctx.fresh("slice") if a in axes else s for a, s in enumerate(shape)))
+
+    def view(self, ctx: InferContext, outputs: Sequence[TensorInfo], source: Operand) -> Sequence[Operand] | None:
+        ranges = self._ranges(ctx)
+        if ranges is None:
+            return None
+        offset, strides, shape = source.offset, list(source.strides), list(source.shape)
+        for axis, (first, count, step) in ranges.items():
+            offset = offset + first * strides[axis]
+            strides[axis] = strides[axis] * step
+            shape[axis] = count
+        return (replace(source, offset=offset, strides=tuple(strides), shape=tuple(shape)),)
+
+
+@op("Split")
+class Split(View):
+    """The parts of one axis, of the sizes in input 1 or in ``num_outputs`` parts of which the last may be smaller."""
+
+    axis: int = 0
+    num_outputs: int | None = None
+
+    def _sizes(self, ctx: InferContext, size: Dim) -> tuple[Dim, ...] | None:
+        """The sizes of the parts; None where they depend on data."""
+        if ctx.optional(1) is not None:
+            sizes = integers(ctx, 1)
+            if sizes is None:
+                return None
+            if len(sizes) != ctx.outputs:
+                ctx.fail(f"{len(sizes)} sizes to split into for {ctx.outputs} outputs")
+            if any(isinstance(part, int) and part < 0 for part in sizes):
+                ctx.fail(f"sizes {list(sizes)} to split into include a negative one")
+            total: Dim = 0
+            for part in sizes:
+                total = total + part
+            ctx.require_equal(total, size, f"sizes {list(sizes)} do not add up to the size {size} of axis {self.axis}")
+            return sizes
+        parts = self.num_outputs if self.num_outputs is not None else ctx.outputs
+        if parts != ctx.outputs or parts < 1:
+            ctx.fail(f"num_outputs is {parts}, but the node has {ctx.outputs} outputs")
+        exact = divide_exact(size, parts)
+        if exact is not None:
+            return (exact,) * parts
+        chunk = ceildiv(size, parts)
+        return tuple(maximum(minimum(chunk, size - chunk * k), 0) for k in range(parts))
+
+    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
+        data = ctx.input(0)
+        if data.shape is None:
+            return tuple(unknown(ctx, data, None) for _ in range(ctx.outputs))
+        axis = axis_of(ctx, self.axis, len(data.shape))
+        sizes = self._sizes(ctx, data.shape[axis])
+        if sizes is None:
+            sizes = tuple(ctx.fresh("split") for _ in range(ctx.outputs))
+        values = data.values if data.values is not None and all(isinstance(size, int) for size in sizes) else None
+        infos = []
+        start: Dim = 0
+        for size in sizes:
+            shape = (*data.shape[:axis], size, *data.shape[axis + 1 :])
+            part = (
+                values[start : start + size]
+                if values is not None and isinstance(start, int) and isinstance(size, int)
+                else None
+            )
+            infos.append(carried(data.dtype, shape, part))
+            start = start + size
+        return tuple(infos)
+
+    def view(self, ctx: InferContext, outputs: Sequence[TensorInfo], source: Operand) -> Sequence[Operand] | None:
+        axis = axis_of(ctx, self.axis, source.rank)
+        sizes = self._sizes(ctx, source.shape[axis])
+        if sizes is None:
+            return None
+        views = []
+        offset = source.offset
+        for size in sizes:
+            shape = (*source.shape[:axis], size, *source.shape[axis + 1 :])
+            views.append(replace(source, shape=shape, offset=offset))
+            offset = offset + size * source.strides[axis]
+        return tuple(views)

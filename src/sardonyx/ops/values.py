@@ -1,0 +1,37 @@
+"""Symbolic contents in the data-moving operators: reading them from inputs and handing them on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sardonyx.dtypes import DType
+from sardonyx.graph.info import TensorInfo
+from sardonyx.ops.base import InferContext
+from sardonyx.ops.contents import LIMIT, contents
+from sardonyx.symbols import Dim
+
+__all__ = ["carried", "integers", "scalar_integer"]
+
+
+def integers(ctx: InferContext, index: int) -> tuple[Dim, ...] | None:
+    """The contents of an integer input of rank 0 or 1, or None where they are not known or it is omitted."""
+    return contents(ctx.optional(index))
+
+
+def scalar_integer(ctx: InferContext, index: int) -> Dim | None:
+    """The content of an integer input of one element."""
+    values = integers(ctx, index)
+    if values is None:
+        return None
+    if len(values) != 1:
+        ctx.fail(f"input {index} must have one element, got {len(values)}")
+    return values[0]
+
+
+def carried(dtype: DType | None, shape: Sequence[Dim] | None, values: Sequence[Dim] | None) -> TensorInfo:
+    """The info of an output with contents, where they may be carried: integers of rank 0 or 1, not too many."""
+    shape = None if shape is None else tuple(shape)
+    if values is None or dtype is None or shape is None:
+        return TensorInfo(dtype, shape)
+    fits = len(values) <= LIMIT and dtype.kind in "iub" and len(shape) <= 1
+    return TensorInfo(dtype, shape, tuple(values) if fits else None)
