@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -15,7 +16,7 @@ from sardonyx.runtime.address import address_of
 from sardonyx.runtime.pool import SERIAL
 from sardonyx.runtime.region import OVERFLOW, DimOf, Region, Size, Slot
 
-__all__ = ["NativeStep", "Team"]
+__all__ = ["NativeCode", "NativeStep", "Team"]
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -30,6 +31,16 @@ _FRAMES_KEPT = 8
 _STATUS_BITS = 8
 
 REASONS = {1: "an index is out of range", 2: "an integer is divided by zero", 3: "sizes do not fit together"}
+
+
+@dataclass(frozen=True)
+class NativeCode:
+    """Loaded code: ``objects`` are the object files it came from (what the cache keeps), ``addresses`` maps linker
+    symbols to where they are, ``owner`` frees the memory when it is dropped."""
+
+    objects: tuple[bytes, ...]
+    addresses: Mapping[str, int]
+    owner: object
 
 
 class Team(Protocol):
@@ -82,21 +93,21 @@ def aligned(size: int) -> Array:
 class NativeStep:
     """One compiled region, callable on numpy arrays from several threads at once.
 
-    ``addresses`` are those of the region's linker symbols; ``weights`` are C-contiguous arrays (often views of the
-    mapped model file); ``code`` keeps the loaded objects alive. ``load`` must be called once before ``run``.
+    ``code`` has the region's linker symbols; ``weights`` are C-contiguous arrays (often views of the mapped model
+    file). ``load`` must be called once before ``run``.
     """
 
-    def __init__(self, region: Region, addresses: Mapping[str, int], weights: Sequence[Array], code: object) -> None:
+    def __init__(self, region: Region, code: NativeCode, weights: Sequence[Array]) -> None:
         if len(weights) != region.weights:
             raise ValueError(f"{region.name}: {region.weights} weights expected, got {len(weights)}")
         self.region = region
         self.inputs = tuple(i.name for i in region.inputs)
         self.outputs = tuple(o.name for o in region.outputs)
         self.weights = [np.ascontiguousarray(w) for w in weights]
-        self._code = code
-        self._plan = _PLAN(addresses[region.plan])
-        self._run = _RUN(addresses[region.run])
-        self._prepare = _PREPARE(addresses[region.prepare]) if region.prepare else None
+        self.code = code
+        self._plan = _PLAN(code.addresses[region.plan])
+        self._run = _RUN(code.addresses[region.run])
+        self._prepare = _PREPARE(code.addresses[region.prepare]) if region.prepare else None
         self._dtypes = [i.dtype.numpy for i in region.inputs]
         self._elements = [s for s in region.symbols if not isinstance(s, DimOf)]
         self._first_input = 2 + region.weights

@@ -16,7 +16,7 @@ import numpy as np
 
 from sardonyx.dtypes import DType
 from sardonyx.errors import ExecutionError, SardonyxError
-from sardonyx.runtime.native import NativeStep, Team
+from sardonyx.runtime.native import NativeCode, NativeStep, Team
 from sardonyx.runtime.region import Call, DimOf, ElementOf, InputSpec, OutputSpec, Region, Size, Slot, SymbolSource
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "DimOf",
     "ElementOf",
     "InputSpec",
+    "NativeCode",
     "NativeStep",
     "Observer",
     "OutputSpec",
@@ -45,14 +46,14 @@ class ValueSpec:
 
     ``shape`` holds sizes, names of symbolic sizes, or None for an unknown size; it is None for an unknown rank.
     ``type`` is ONNX Runtime's type string (``tensor(float)``, ``seq(tensor(int64))``); ``dtype`` is that of a tensor,
-    None for other kinds. ``optional`` inputs (with an initializer of the same name, or optional types) may be left out.
+    None for other kinds. An ``overridable`` input has an initializer of its name as default and may be left out.
     """
 
     name: str
     type: str
     dtype: DType | None = None
     shape: tuple[int | str | None, ...] | None = None
-    optional: bool = False
+    overridable: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,16 @@ class Observer(Protocol):
 
 @dataclass
 class Program:
-    """The compiled model. ``constants`` are values that no step computes: initializers that are outputs or that Python
-    steps read. Call ``load`` once, then ``run`` from as many threads as you like."""
+    """The compiled model. ``constants`` are values that no step computes: initializers that are outputs, that Python
+    steps read, or that are the defaults of overridable inputs. ``metadata`` is what the model's author says about it
+    (JSON data; the fields of ``graph.Metadata``). Call ``load`` once, then ``run`` from as many threads as you like.
+    """
 
     inputs: tuple[ValueSpec, ...]
     outputs: tuple[ValueSpec, ...]
     steps: tuple[Step, ...]
     constants: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         positions: dict[str, int] = {}
