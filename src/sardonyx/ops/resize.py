@@ -1,0 +1,261 @@
+"""Resize: every mode as separable weighted sums, one axis after the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from sardonyx import dtypes
+from sardonyx.dtypes import DType
+from sardonyx.graph.info import TensorInfo
+from sardonyx.kernels.map import Map, Store
+from sardonyx.kernels.point import Instruction, Load, LoadIndex, PointProgram
+from sardonyx.kernels.resample import Resample, ResampleTable, TableSpec, accumulator
+from sardonyx.kernels.slots import Slots
+from sardonyx.kernels.spec import Operand
+from sardonyx.ops.axes import distinct_axes, row_major, unknown
+from sardonyx.ops.base import Anchor, InferContext, LowerContext
+from sardonyx.ops.copying import copy
+from sardonyx.ops.registry import op
+from sardonyx.ops.values import integers
+from sardonyx.symbols import Dim, ceildiv, maximum, product, symbol
+
+__all__ = ["Resize"]
+
+_TRANSFORMS = (
+    "half_pixel",
+    "half_pixel_symmetric",
+    "pytorch_half_pixel",
+    "align_corners",
+    "asymmetric",
+    "tf_half_pixel_for_nn",
+    "tf_crop_and_resize",
+)
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """What happens to one axis: its size before and after, and the scale where the model gives it as a number."""
+
+    axis: int
+    place: int
+    source: Dim
+    out: Dim
+    scale: float | None
+
+
+def _scaled(size: Dim, scale: float) -> Dim:
+    """``floor(size * scale)`` in float32 as exporters meant it: 5 * 2.8 is 14 although float32's 2.8 is a bit less."""
+    if isinstance(size, int):
+        return math.floor(float(np.float32(size) * np.float32(scale)))
+    exact = Fraction(scale)
+    simple = exact.limit_denominator(1000)
+    ratio = simple if np.float32(float(simple)) == np.float32(scale) else exact
+    return size * ratio.numerator // ratio.denominator
+
+
+@op("Resize")
+class Resize(Anchor):
+    """The input sampled anew along ``axes``, by ``scales`` (input 2) or to ``sizes`` (input 3)."""
+
+    antialias: int = 0
+    axes: tuple[int, ...] | None = None
+    coordinate_transformation_mode: str = "half_pixel"
+    cubic_coeff_a: float = -0.75
+    exclude_outside: int = 0
+    extrapolation_value: float = 0.0
+    keep_aspect_ratio_policy: str = "stretch"
+    mode: str = "nearest"
+    nearest_mode: str = "round_prefer_floor"
+
+    def _check(self, ctx: InferContext) -> None:
+        choices = (
+            ("mode", self.mode, ("nearest", "linear", "cubic")),
+            ("coordinate_transformation_mode", self.coordinate_transformation_mode, _TRANSFORMS),
+            ("nearest_mode", self.nearest_mode, ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")),
+            ("keep_aspect_ratio_policy", self.keep_aspect_ratio_policy, ("stretch", "not_larger", "not_smaller")),
+        )
+        for name, value, allowed in choices:
+            if value not in allowed:
+                ctx.fail(f"{name} {value!r}; expected one of {', '.join(allowed)}")
+        if self.antialias and self.mode == "nearest":
+            ctx.fail("antialias needs mode linear or cubic, not nearest")
+
+    def _given(self, ctx: InferContext, index: int) -> bool:
+        """Whether an optional input is there; older models pass an empty tensor for an omitted one."""
+        info = ctx.optional(index)
+        return info is not None and info.shape != (0,)
+
+    def _plan(self, ctx: InferContext) -> tuple[_Axis, ...] | None:
+        """The resized axes in order; None where sizes depend on data."""
+        shape = ctx.input(0).shape
+        if shape is None:
+            return None
+        axes = tuple(range(len(shape))) if self.axes is None else distinct_axes(ctx, self.axes, len(shape))
+        region = ctx.input(1).shape if self._given(ctx, 1) else None
+        if self.coordinate_transformation_mode == "tf_crop_and_resize" and region not in (None, (2 * len(axes),)):
+            ctx.fail(f"the region of interest has shape {list(region or ())}; expected [{2 * len(axes)}]")
+        scaled, sized = self._given(ctx, 2), self._given(ctx, 3)
+        if scaled == sized:
+            ctx.fail("exactly one of scales and sizes must be given")
+        if scaled:
+            return self._plan_scales(ctx, shape, axes)
+        sizes = integers(ctx, 3)
+        if sizes is None:
+            return None
+        self._check_count(ctx, "sizes", len(sizes), axes)
+        if any(isinstance(size, int) and size < 0 for size in sizes):
+            ctx.fail(f"sizes {list(sizes)} include a negative one")
+        for axis, size in zip(axes, sizes, strict=True):
+            if shape[axis] == 0 and size != 0:
+                ctx.fail(f"axis {axis} is empty and cannot be resized to {size}")
+        if self.keep_aspect_ratio_policy != "stretch":
+            return self._plan_aspect(shape, axes, sizes)
+        return tuple(_Axis(a, k, shape[a], size, None) for k, (a, size) in enumerate(zip(axes, sizes, strict=True)))
+
+    def _check_count(self, ctx: InferContext, what: str, count: int, axes: Sequence[int]) -> None:
+        if count != len(axes):
+            ctx.fail(f"{count} {what} for {len(axes)} axes")
+
+    def _plan_scales(
+        self, ctx: InferContext, shape: tuple[Dim, ...], axes: tuple[int, ...]
+    ) -> tuple[_Axis, ...] | None:
+        constant = ctx.const(2)
+        if constant is None:
+            return None
+        scales = [float(scale) for scale in constant.reshape(-1)]
+        self._check_count(ctx, "scales", len(scales), axes)
+        if not all(math.isfinite(scale) and scale > 0 for scale in scales):
+            ctx.fail(f"scales {scales} must be positive numbers")
+        pairs = enumerate(zip(axes, scales, strict=True))
+        return tuple(_Axis(a, k, shape[a], _scaled(shape[a], scale), scale) for k, (a, scale) in pairs)
+
+    def _plan_aspect(
+        self, shape: tuple[Dim, ...], axes: tuple[int, ...], sizes: Sequence[Dim]
+    ) -> tuple[_Axis, ...] | None:
+        """One scale for all axes: the least or the greatest of those that the sizes ask for."""
+        pairs = [(shape[axis], size) for axis, size in zip(axes, sizes, strict=True)]
+        known = [(have, want) for have, want in pairs if isinstance(have, int) and isinstance(want, int) and have]
+        if len(known) < len(pairs):
+            return None
+        choose = min if self.keep_aspect_ratio_policy == "not_larger" else max
+        scale = choose(want / have for have, want in known)
+        places = enumerate(zip(axes, known, strict=True))
+        return tuple(_Axis(axis, k, have, int(scale * have + 0.5), scale) for k, (axis, (have, _)) in places)
+
+    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
+        self._check(ctx)
+        data = ctx.input(0)
+        plan = self._plan(ctx)
+        if data.shape is None:
+            return (unknown(ctx, data, None),)
+        shape = list(data.shape)
+        for axis in range(len(shape)) if plan is None and self.axes is None else ():
+            shape[axis] = ctx.fresh("resized")
+        for axis in distinct_axes(ctx, self.axes, len(shape)) if plan is None and self.axes is not None else ():
+            shape[axis] = ctx.fresh("resized")
+        for resized in plan or ():
+            shape[resized.axis] = resized.out
+        return (TensorInfo(data.dtype, tuple(shape)),)
+
+    def lowers(self, ctx: InferContext) -> bool:
+        dtype, plan = ctx.input(0).dtype, self._plan(ctx)
+        return plan is not None and dtype is not None and dtype.kind in "fiu"
+
+    def lower(self, ctx: LowerContext) -> None:
+        plan = [axis for axis in self._plan(ctx.infer) or () if not self._unchanged(axis)]
+        if self.mode == "nearest" and self.coordinate_transformation_mode != "tf_crop_and_resize":
+            self._lower_nearest(ctx, plan)
+            return
+        if plan:
+            self._lower_sums(ctx, plan)
+        else:
+            copy(ctx, ctx.input(0), ctx.output())
+
+    def _unchanged(self, axis: _Axis) -> bool:
+        whole = axis.scale is None or math.isclose(axis.scale, 1.0)
+        return whole and axis.source == axis.out and self.coordinate_transformation_mode != "tf_crop_and_resize"
+
+    def _table(self, ctx: LowerContext, axis: _Axis, dtype: DType) -> tuple[Operand, Operand, Dim]:
+        """The places and weights of one axis, and the number of taps."""
+        roi = None
+        operands: list[Operand] = []
+        if self.coordinate_transformation_mode == "tf_crop_and_resize" and self._given(ctx.infer, 1):
+            region = ctx.contiguous(1)
+            axes = len(self.axes) if self.axes is not None else len(ctx.outputs[0].shape or ())
+            roi, operands = (region.dtype, axis.place, axes + axis.place), [region]
+        spec = TableSpec(
+            self.mode,
+            self.coordinate_transformation_mode,
+            self.nearest_mode,
+            bool(self.antialias),
+            bool(self.exclude_outside),
+            self.cubic_coeff_a,
+            axis.scale,
+            roi,
+        )
+        taps, slots = self._taps(axis), Slots()
+        places, weights = ctx.scratch(dtypes.int64, axis.out * taps), ctx.scratch(dtype, axis.out * taps)
+        kernel = ResampleTable(spec, dtype, slots.add(axis.source), slots.add(axis.out), slots.add(taps))
+        ctx.call(kernel, [places, weights, *operands], slots.sizes, axis.out)
+        return places, weights, taps
+
+    def _taps(self, axis: _Axis) -> Dim:
+        if self.mode == "nearest":
+            return 1
+        reach = 1 if self.mode == "linear" else 2
+        if not self.antialias:
+            return 2 * reach
+        if axis.scale is not None:
+            return 2 * math.ceil(reach / min(axis.scale, 1.0))
+        return 2 * maximum(ceildiv(axis.source * reach, maximum(axis.out, 1)), reach)
+
+    def _lower_nearest(self, ctx: LowerContext, plan: Sequence[_Axis]) -> None:
+        """One map that reads each element at its tabulated place."""
+        source, target, slots = ctx.input(0), ctx.output(), Slots()
+        operands: list[Operand] = [source]
+        instructions: list[Instruction] = []
+        positions = [symbol(f"i{k}") for k in range(target.rank)]
+        offset: Dim = 0
+        by_axis = {axis.axis: axis for axis in plan}
+        for k, position in enumerate(positions):
+            place: Dim = position
+            if k in by_axis:
+                axis = by_axis[k]
+                places, _, _ = self._table(ctx, axis, dtypes.float32)
+                place = symbol(f"v{len(instructions)}")
+                bound = slots.add(axis.source)
+                instructions.append(LoadIndex(len(operands), dtypes.int64, position, bound))
+                operands.append(places)
+            offset = offset + place * slots.add(source.strides[k])
+        written: Dim = 0
+        extents = tuple(slots.add(size) for size in target.shape)
+        for position, stride in zip(positions, row_major(extents), strict=True):
+            written = written + position * stride
+        load = Load(0, source.dtype, offset)
+        program = PointProgram((*instructions, load), (len(instructions),), len(operands) + 1)
+        kernel = Map(extents or (1,), program, (Store(len(operands), target.dtype, written),))
+        ctx.call(kernel, [*operands, target], slots.sizes, Map.tasks(target.shape or (1,)))
+
+    def _lower_sums(self, ctx: LowerContext, plan: Sequence[_Axis]) -> None:
+        source, target = ctx.contiguous(0), ctx.output()
+        compute = accumulator(target.dtype)
+        outside = None
+        if self.coordinate_transformation_mode == "tf_crop_and_resize":
+            outside = float(self.extrapolation_value)
+        shape = list(source.shape)
+        for number, axis in enumerate(plan):
+            places, weights, taps = self._table(ctx, axis, compute)
+            outer, inner = product(shape[: axis.axis]), product(shape[axis.axis + 1 :])
+            shape[axis.axis] = axis.out
+            last = number == len(plan) - 1
+            result = target if last else ctx.scratch(compute, product(shape))
+            slots = Slots()
+            sizes = [slots.add(size) for size in (axis.source, axis.out, inner, taps)]
+            kernel = Resample(source.dtype, result.dtype, compute, sizes[0], sizes[1], sizes[2], sizes[3], outside)
+            ctx.call(kernel, [source, places, weights, result], slots.sizes, Resample.tasks(outer, axis.out, inner))
+            source = result
