@@ -41,9 +41,10 @@ class Gemm:
 
     ``dtype`` is that of the packed B and of the sums; A (``a_dtype``) is converted to it. Row r of A begins at
     ``a_batch + r * a_row``, its elements are adjacent. ``a_batch`` and ``b_batch`` are offsets in elements, expressions
-    of ``i0``, the batch element. ``epilogue`` runs over the loops (batch,) m, n; its result 0 goes to ``c_offset``,
-    an expression of the same positions. Buffers: A, B, C, then the epilogue's; i64 arguments: ``sizes`` of its own,
-    then the epilogue's.
+    of ``i0``, the batch element. With ``b_row``, B is not packed: its rows are so many elements apart, theirs adjacent
+    (n must be constant). ``scale`` (alpha, beta, C of Gemm) and then ``epilogue`` run over the loops (batch,) m, n; the
+    result goes to ``c_offset``, an expression of the same positions. Buffers: A, B, C, then those of ``scale`` and
+    ``epilogue``; i64 arguments: ``sizes`` of its own, then those two's.
     """
 
     m: Dim
@@ -59,14 +60,17 @@ class Gemm:
     batch: Dim | None = None
     a_batch: Dim = 0
     b_batch: Dim = 0
+    b_row: Dim | None = None
+    scale: PointProgram | None = None
 
     @property
     def name(self) -> str:
         return "gemm"
 
     @property
-    def own_buffers(self) -> int:
-        return 3
+    def cost(self) -> int:
+        """Roughly the instructions spent on one vector of results."""
+        return sum(epilogue_cost(program) for program in (self.scale, self.epilogue) if program is not None)
 
     def emit(self, b: KernelBuilder) -> None:
         _Emitter(self, b).emit()
@@ -82,7 +86,7 @@ class _Emitter:
         self.depth_blocks: Dim = maximum(ceildiv(spec.k, DEPTH), 1)
         self.depth: Dim = align_up(ceildiv(spec.k, self.depth_blocks), 4)
         one_pass = isinstance(self.depth_blocks, int) and self.depth_blocks <= 1
-        cheap = epilogue_cost(spec.epilogue) <= REGISTER_EPILOGUE
+        cheap = spec.cost <= REGISTER_EPILOGUE
         self.in_registers = one_pass and cheap and isinstance(spec.n, int)
         self.copies_a = self.needs_copy()
         self.row_step = GROUP_PANELS * self.shape.columns
@@ -176,9 +180,9 @@ class _Emitter:
         whole = self.last_panel if not isinstance(spec.n, int) else b.minimum(self.last_panel, spec.n // columns)
 
         def panel(place: Value, vectors: int, last_columns: int = 0) -> None:
-            weights = self.panels.at((place * self.dim(spec.k) + start) * columns)
+            weights, level, mask = self.weights(place, start, depth, vectors, last_columns)
             initial = None if self.in_registers else self.load_block(row, place, height, vectors, start)
-            sums = emit_tile(b, offsets, vectors, a, weights, [Level(depth, 1, columns)], start=initial)
+            sums = emit_tile(b, offsets, vectors, a, weights, [level], start=initial, mask=mask)
             if self.in_registers:
                 self.finish_tile(sums, row, place * columns, last_columns)
             else:
@@ -189,6 +193,17 @@ class _Emitter:
         if isinstance(spec.n, int) and spec.n % columns:
             with b.if_(self.last_panel > spec.n // columns):
                 panel(b.i64(spec.n // columns), -(-(spec.n % columns) // self.shape.lanes), spec.n % columns)
+
+    def weights(
+        self, place: Value, start: Value, depth: Value | int, vectors: int, columns: int
+    ) -> tuple[Pointer, Level, Value | None]:
+        """Where a panel's stretch of k begins, how k walks it, and which lanes of its last vector exist."""
+        spec, width, lanes = self.spec, self.shape.columns, self.shape.lanes
+        if spec.b_row is None:
+            return self.panels.at((place * self.dim(spec.k) + start) * width), Level(depth, 1, width), None
+        step = spec.b_row if isinstance(spec.b_row, int) else self.dim(spec.b_row)
+        mask = self.b.tail_mask(columns % lanes, lanes) if columns % lanes else None
+        return self.panels.at(start * step + place * width), Level(depth, 1, step), mask
 
     def copy_rows(self, a: Pointer, height: int, depth: Value | int) -> None:
         """The tile's rows for one stretch of k, in the sums' dtype."""
@@ -252,5 +267,10 @@ class _Emitter:
         spec = self.spec
         index = [row, column] if spec.batch is None else [self.batch, row, column]
         position = Position(index, self.shape.lanes, len(index) - 1, mask)
-        (result,) = emit_point(self.b, spec.epilogue, position, [value], spec.own_buffers, spec.sizes)
+        values, buffers, sizes = [value], 3, spec.sizes
+        for program in (spec.scale, spec.epilogue):
+            if program is not None:
+                values = emit_point(self.b, program, position, values, buffers, sizes)
+                buffers, sizes = buffers + program.buffers, sizes + program.sizes
+        (result,) = values
         emit_store(self.b, 2, spec.c_dtype, spec.c_offset, result, position)

@@ -128,16 +128,19 @@ def emit_tile(
     *,
     start: Sequence[Sequence[Value]] | None = None,
     lanes: int | None = None,
+    mask: Value | None = None,
 ) -> list[list[Value]]:
     """Sums one tile and gives its accumulators ``[row][vector]``, of the panel's dtype.
 
     ``rows`` are the offsets of the tile's rows of A from ``a`` (constants make the best addresses); A's elements are
     converted to the panel's dtype one by one. ``panel`` points at the first vector of B; consecutive vectors of a step
     are adjacent. ``levels`` are the reduction loops, outermost first. The order of summation is fixed by ``levels``
-    and the tile's size alone. ``start`` are sums to go on from; ``lanes`` defaults to the target's full vectors.
+    and the tile's size alone. ``start`` are sums to go on from; ``lanes`` defaults to the target's full vectors;
+    ``mask`` tells which lanes of the last vector of B may be read, where B is not packed.
     """
     lanes = lanes or b.target.lanes(panel.dtype.itemsize)
-    tile = _Tile(b, rows, vectors, a, panel, Type(panel.dtype, lanes))
+    masks: list[Value | None] = [*[None] * (vectors - 1), mask]
+    tile = _Tile(b, rows, a, panel, Type(panel.dtype, lanes), masks)
     sums = tile.variables(start)
     with _nest(b, levels[:-1]) as (a_offset, b_offset):
         tile.reduce(sums, levels[-1], a_offset, b_offset)
@@ -167,21 +170,21 @@ class _Tile:
     """One tile's operands and the step of its innermost loop."""
 
     def __init__(
-        self, b: Builder, rows: Sequence[Operand], vectors: int, a: Pointer, panel: Pointer, type_: Type
+        self, b: Builder, rows: Sequence[Operand], a: Pointer, panel: Pointer, type_: Type, masks: list[Value | None]
     ) -> None:
         self.b = b
         self.rows = [(a, offset) if isinstance(offset, int) else (a.at(offset), 0) for offset in rows]
-        self.vectors = vectors
+        self.masks = masks
         self.panel = panel
         self.type = type_
         # Few results: several partial sums of each, so that additions do not wait for each other.
         self.chains = 1
-        while self.chains * len(rows) * vectors < INDEPENDENT_SUMS:
+        while self.chains * len(rows) * len(masks) < INDEPENDENT_SUMS:
             self.chains *= 2
 
     def variables(self, start: Sequence[Sequence[Value]] | None) -> list[list[list[Var]]]:
         zero = self.b.zero(self.type)
-        first = start or [[zero] * self.vectors for _ in self.rows]
+        first = start or [[zero] * len(self.masks) for _ in self.rows]
         rest = [[[self.b.var(zero) for _ in row] for row in first] for _ in range(self.chains - 1)]
         return [[[self.b.var(value) for value in row] for row in first], *rest]
 
@@ -208,13 +211,14 @@ class _Tile:
     ) -> None:
         """One step of k: a vector row of B times one element of each row of A; ``ahead`` is added to k."""
         moved = self.panel.at(_plus(b_offset, k * level.b)).at(ahead * level.b)
-        columns = [moved.load(v * self.type.lanes, self.type.lanes) for v in range(self.vectors)]
+        lanes = self.type.lanes
+        columns = [moved.load(v * lanes, lanes, mask) for v, mask in enumerate(self.masks)]
         along = _plus(a_offset, k * level.a)
         for (pointer, offset), totals in zip(self.rows, sums, strict=True):
             element = pointer.at(along).at(
                 offset + ahead * level.a if isinstance(level.a, int) else level.a * ahead + offset
             )
-            value = self.b.splat(element.load().to(self.type.dtype), self.type.lanes)
+            value = self.b.splat(element.load().to(self.type.dtype), lanes)
             for column, total in zip(columns, totals, strict=True):
                 total.set(multiply_add(self.b, value, column, total.get()))
 
