@@ -11,7 +11,7 @@ from llvmlite import ir
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
 from sardonyx.lang.builder import Builder
-from sardonyx.lang.types import I64, PTR, Type
+from sardonyx.lang.types import BOOL, I64, PTR, Type
 from sardonyx.lang.value import Pointer, Value
 from sardonyx.targets import Target
 
@@ -36,6 +36,33 @@ class FunctionBuilder(Builder):
         instruction = ir.instructions.CallInstr(self.ir.block, _TypedCallee(callee, signature), list(arguments))
         self.ir._insert(instruction)
         return self.value(instruction, I64)
+
+
+    def call(self, callee: Any, arguments: Sequence[Any]) -> Value:
+        """Calls a function of this module or an external one; gives its i64 result."""
+        return self.value(self.ir.call(callee, list(arguments)), I64)
+
+    def address_array(self, count: int) -> Any:
+        """Room for addresses on the stack."""
+        return self._entry_alloca(PTR, max(1, count), 8)
+
+    def load_address(self, array: Any, index: int) -> Any:
+        """The address at a place of an array of addresses."""
+        return self.ir.load(self._address_slot(array, index), typ=PTR, align=8)
+
+    def store_address(self, array: Any, index: int, address: Any) -> None:
+        """Puts an address into an array of addresses."""
+        self.ir.store(address, self._address_slot(array, index), align=8)
+
+    def _address_slot(self, array: Any, index: int) -> Any:
+        return self.ir.gep(array, [self.i64(index).ir], source_etype=PTR)
+
+    def advance(self, address: Any, offset: Value) -> Any:
+        """The address ``offset`` bytes further on."""
+        return self.ir.gep(address, [offset.ir], source_etype=ir.IntType(8))
+
+    def is_null(self, address: Any) -> Value:
+        return self.value(self.ir.icmp_unsigned("==", address, ir.Constant(PTR, None)), BOOL)
 
 
 class _TypedCallee:

@@ -1,0 +1,173 @@
+"""Which nodes run natively and how they are cut into steps.
+
+A region is a maximal run of nodes that have a lowering and whose sizes follow from the region's inputs; what is left
+becomes Python steps, one node each. A model whose every node is lowered is one region.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import onnx_ir as ir
+
+from sardonyx.dtypes import DType
+from sardonyx.graph.info import TensorInfo
+from sardonyx.ops.base import Anchor, Elementwise, Indexed, View
+from sardonyx.ops.inference import GraphInfo
+from sardonyx.symbols import Expr, free_symbols, symbol
+
+__all__ = ["Region", "captured_values", "cut", "is_known", "is_lowered"]
+
+
+@dataclass
+class Region:
+    """Nodes in order, the values they take from outside and those that are used outside."""
+
+    nodes: list[ir.Node] = field(default_factory=list)
+    inputs: list[ir.Value] = field(default_factory=list)
+    outputs: list[ir.Value] = field(default_factory=list)
+
+
+def is_known(info: TensorInfo) -> bool:
+    """Whether a value's contents are sizes or constants, so that no kernel need compute it."""
+    return info.values is not None
+
+
+def native_dtype(dtype: DType | None) -> bool:
+    """Whether buffers of this dtype can be held by native code."""
+    return dtype is not None and dtype.kind in "fiub" and dtype.bits >= 8 and not dtype.name.startswith("float8")
+
+
+def is_lowered(node: ir.Node, info: GraphInfo) -> bool:
+    """Whether a node has a lowering for its types and attributes."""
+    outputs = [info.of(value) for value in node.outputs if value.name]
+    if any(output.shape is None or not native_dtype(output.dtype) for output in outputs):
+        return False
+    inputs = [info.of(value) for value in node.inputs if value is not None]
+    if any(i.shape is None or not native_dtype(i.dtype) for i in inputs):
+        return False
+    if outputs and all(is_known(output) for output in outputs):
+        return True
+    record, ctx = info.records[node], info.contexts[node]
+    match record:
+        case Elementwise():
+            return record.lowers([None if i is None else i.dtype for i in ctx.inputs])
+        case View():
+            return True
+        case Indexed() | Anchor():
+            return record.lowers(ctx)
+    return False
+
+
+def captured_values(node: ir.Node) -> list[ir.Value]:
+    """Values of the surrounding graphs that a node's subgraphs read."""
+    found: dict[ir.Value, None] = {}
+    for attribute in node.attributes.values():
+        for graph in _subgraphs(attribute):
+            found.update(dict.fromkeys(_outer_of(graph)))
+    return list(found)
+
+
+def _outer_of(graph: ir.Graph) -> list[ir.Value]:
+    inside = set(graph.inputs) | set(graph.initializers.values())
+    found: dict[ir.Value, None] = {}
+    for node in graph:
+        for value in [*(v for v in node.inputs if v is not None), *captured_values(node)]:
+            if value not in inside:
+                found[value] = None
+        inside.update(node.outputs)
+    for value in graph.outputs:
+        if value not in inside:
+            found[value] = None
+    return list(found)
+
+
+def _subgraphs(attribute: ir.Attr) -> Sequence[ir.Graph]:
+    if attribute.is_ref():
+        return ()
+    if attribute.type == ir.AttributeType.GRAPH:
+        return (attribute.as_graph(),)
+    if attribute.type == ir.AttributeType.GRAPHS:
+        return attribute.as_graphs()
+    return ()
+
+
+def node_inputs(node: ir.Node) -> list[ir.Value]:
+    """Everything that a node reads: its inputs and what its subgraphs capture."""
+    return [*(value for value in node.inputs if value is not None), *captured_values(node)]
+
+
+def cut(graph: ir.Graph, info: GraphInfo) -> list[Region | ir.Node]:
+    """The steps of a graph in order: regions, and single nodes for the fallback."""
+    bound: set[str] = set()
+    for value in graph.inputs:
+        bound |= _bare_symbols(info.of(value))
+    available = set(graph.inputs) | set(graph.initializers.values())
+    remaining = list(graph)
+    steps: list[Region | ir.Node] = []
+    while remaining:
+        region, rest = Region(), []
+        for node in remaining:
+            ready = all(value in available for value in node_inputs(node))
+            if ready and is_lowered(node, info) and _sizes_bound(node, info, bound):
+                region.nodes.append(node)
+                available.update(node.outputs)
+            else:
+                rest.append(node)
+        if region.nodes:
+            steps.append(region)
+        remaining, progress = [], bool(region.nodes)
+        for node in rest:
+            ready = all(value in available for value in node_inputs(node))
+            if ready and not (is_lowered(node, info) and _sizes_bound(node, info, bound)):
+                steps.append(node)
+                available.update(node.outputs)
+                for value in node.outputs:
+                    bound |= _bare_symbols(info.of(value))
+                progress = True
+            else:
+                remaining.append(node)
+        if not progress:
+            raise AssertionError("nodes are not in topological order")
+    _connect(steps, graph)
+    return steps
+
+
+def _bare_symbols(info: TensorInfo) -> set[str]:
+    """The symbols that the sizes of an array at hand tell directly."""
+    return {next(iter(free_symbols(d))) for d in info.shape or () if isinstance(d, Expr) and is_symbol(d)}
+
+
+def is_symbol(dim: Expr) -> bool:
+    """Whether a dim is one symbol and nothing else."""
+    names = free_symbols(dim)
+    if len(names) != 1:
+        return False
+    return dim == symbol(next(iter(names)))
+
+
+def _sizes_bound(node: ir.Node, info: GraphInfo, bound: set[str]) -> bool:
+    for value in [*node.outputs, *(v for v in node.inputs if v is not None)]:
+        for dim in [*(info.of(value).shape or ()), *(info.of(value).values or ())]:
+            if not free_symbols(dim) <= bound:
+                return False
+    return True
+
+
+def _connect(steps: list[Region | ir.Node], graph: ir.Graph) -> None:
+    """Fills in what each region takes from outside and gives to it."""
+    wanted: dict[ir.Value, int] = {}
+    for place, step in enumerate(steps):
+        for node in step.nodes if isinstance(step, Region) else [step]:
+            for value in node_inputs(node):
+                wanted[value] = place
+    results = set(graph.outputs)
+    constants = set(graph.initializers.values())
+    for place, step in enumerate(steps):
+        if not isinstance(step, Region):
+            continue
+        inside = {value for node in step.nodes for value in node.outputs}
+        used = dict.fromkeys(value for node in step.nodes for value in node_inputs(node))
+        step.inputs = [value for value in used if value not in inside and value not in constants]
+        step.outputs = [value for node in step.nodes for value in node.outputs if value in results or wanted.get(value, -1) > place]

@@ -1,0 +1,47 @@
+"""onnx's own shape inference for one node: what is known of operators that have no record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+from onnx import shape_inference
+
+from sardonyx.graph.info import TensorInfo
+from sardonyx.graph.schema import first_version, normalize_domain
+
+__all__ = ["onnx_output_shapes"]
+
+
+def onnx_output_shapes(
+    node: ir.Node, inputs: Sequence[TensorInfo | None], opset: int
+) -> list[tuple[int | None, ...] | None]:
+    """The shapes of a node's outputs (None: unknown size or rank) as onnx infers them from types and constants."""
+    unknown: list[tuple[int | None, ...] | None] = [None] * len(node.outputs)
+    domain = normalize_domain(node.domain)
+    if not first_version(domain, node.op_type):
+        return unknown
+    try:
+        proto = ir.to_proto(node)
+        schema = onnx.defs.get_schema(node.op_type, opset, domain)
+        types: dict[str, Any] = {}
+        data: dict[str, Any] = {}
+        for value, info in zip(node.inputs, inputs, strict=True):
+            if value is None or info is None or value.name is None or info.dtype is None:
+                continue
+            shape = None if info.shape is None else [d if isinstance(d, int) else None for d in info.shape]
+            types[value.name] = onnx.helper.make_tensor_type_proto(info.dtype.onnx, shape)
+            if info.const is not None and info.dtype.is_integer and info.const.size <= 64:
+                data[value.name] = onnx.numpy_helper.from_array(info.const, value.name)
+        inferred = shape_inference.infer_node_outputs(schema, proto, types, data)
+    except Exception:
+        return unknown  # onnx cannot tell, for whatever reason: a run will
+    return [_shape(inferred.get(value.name or "")) for value in node.outputs]
+
+
+def _shape(type_proto: Any) -> tuple[int | None, ...] | None:
+    if type_proto is None or not type_proto.HasField("tensor_type") or not type_proto.tensor_type.HasField("shape"):
+        return None
+    return tuple(d.dim_value if d.HasField("dim_value") else None for d in type_proto.tensor_type.shape.dim)
