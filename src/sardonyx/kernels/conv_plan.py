@@ -1,0 +1,125 @@
+"""How a convolution is cut: register tile, units of output pixels, tasks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from sardonyx.dtypes import DType
+from sardonyx.kernels.conv import Loop, Tap
+from sardonyx.kernels.gemm_tile import TileShape
+from sardonyx.symbols import ceildiv, product
+from sardonyx.targets import Target
+
+__all__ = ["Cut", "plan_cut"]
+
+TASKS = 32
+"""Tasks a large layer is cut into: enough that a few more or less on one thread do not matter."""
+TASK_WORK = 400_000
+"""Multiply-adds of the smallest task worth its own start."""
+PIXELS = 112
+"""Pixels of one unit where the number of pixels is not known."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The fields of ``Conv`` that say how it is cut."""
+
+    tile: TileShape
+    unit_rows: int
+    unit_pixels: int
+    units_per_task: int
+    panels_per_task: int
+
+
+def plan_cut(
+    target: Target, dtype: DType, groups: int, results: int, loops: tuple[Loop, ...], taps: tuple[Tap, ...], depth: int
+) -> Cut:
+    """The cut of a convolution with ``results`` channels per group.
+
+    Layers with more weights than pixels are split by panels, so that each weight is read by one thread; the others by
+    pixels, all panels in each task, so that each pixel is.
+    """
+    tile = _tile(target, dtype, results, loops)
+    unit_rows, unit_pixels = _unit(tile, loops)
+    panels = groups * -(-results // tile.columns)
+    steps = depth * math.prod(tap.count for tap in taps)
+    extents = [loop.size for loop in loops]
+    if unit_rows > 1:
+        extents[-2] = ceildiv(extents[-2], unit_rows)
+    extents[-1] = ceildiv(extents[-1], unit_pixels)
+    units = product(extents)
+    unit_work = unit_rows * unit_pixels * steps * results * groups
+    if not isinstance(units, int):
+        panels_per_task = panels if steps * results * dtype.itemsize <= target.caches.l2 // 2 else -(-panels // 4)
+        share = panels_per_task / panels
+        return Cut(
+            tile, unit_rows, unit_pixels, max(1, int(2 * TASK_WORK / max(1, unit_work * share))), panels_per_task
+        )
+    tasks = max(1, min(TASKS, units * unit_work // TASK_WORK))
+    weights, pixels = steps * results * groups, units * unit_rows * unit_pixels * depth * groups
+    if weights > pixels:
+        panels_per_task = -(-panels // tasks)
+        blocks = max(1, tasks // -(-panels // panels_per_task))
+        return Cut(tile, unit_rows, unit_pixels, max(1, -(-units // blocks)), panels_per_task)
+    units_per_task = max(1, -(-units // tasks))
+    blocks = max(1, tasks // max(1, -(-units // units_per_task)))
+    return Cut(tile, unit_rows, unit_pixels, units_per_task, -(-panels // blocks))
+
+
+def _tile(target: Target, dtype: DType, results: int, loops: tuple[Loop, ...]) -> TileShape:
+    """The register tile that wastes least: few padded channels, heights that divide the pixels of a row well."""
+    lanes = target.lanes(dtype.itemsize)
+    best: tuple[float, TileShape] | None = None
+    for vectors in (1, 2, 3, 4):
+        rows = min(14, (target.vector_registers - 1 - vectors) // vectors)
+        if rows < 1:
+            continue
+        for height in range(max(1, rows - 3), rows + 1):
+            shape = TileShape(height, vectors, lanes)
+            cost = _cost(shape, results, loops)
+            if best is None or cost < best[0] - 1e-9:
+                best = (cost, shape)
+    assert best is not None
+    return best[1]
+
+
+def _cost(shape: TileShape, results: int, loops: tuple[Loop, ...]) -> float:
+    """Cycles per useful result of one step of the reduction, as far as loads and multiply-adds go."""
+    needed = -(-results // shape.lanes)
+    full, rest = divmod(needed, shape.vectors)
+    widths = [shape.vectors] * full + ([rest] if rest else [])
+    size = loops[-1].size
+    if not isinstance(size, int):
+        heights = [shape.rows]
+    else:
+        rows, pixels = _unit(shape, loops)
+        count = rows * min(size, pixels)
+        tiles = max(1, -(-count // shape.rows))
+        heights = [count // tiles + (place < count % tiles) for place in range(tiles)]
+    total = sum(_step_cycles(height, width) for height in heights for width in widths)
+    return total / max(1, sum(heights)) / results
+
+
+def _step_cycles(height: int, vectors: int) -> float:
+    """One step: two multiply-adds and two loads a cycle, and sums that wait four cycles for each other."""
+    sums = height * vectors
+    return max(sums / 2, (height + vectors) / 2, 4.0 if sums >= 8 else 2.0 + sums / 4) + 0.25
+
+
+def _unit(tile: TileShape, loops: tuple[Loop, ...]) -> tuple[int, int]:
+    """Rows and pixels of one unit: several short rows as one tile, one row, or a part of a long one."""
+    size = loops[-1].size
+    if not isinstance(size, int):
+        return 1, PIXELS
+    if len(loops) > 1 and 0 < size <= tile.rows // 2:
+        rows, a = loops[-2].size, (loops[-2].a, loops[-1].a)
+        if isinstance(rows, int) and rows > 1 and all(isinstance(stride, int) for stride in a):
+            return min(tile.rows // size, rows), size
+    if size <= PIXELS:
+        return 1, max(1, size)
+    tiles = -(-size // tile.rows)
+    for parts in range(-(-size // PIXELS), 4 * -(-size // PIXELS)):
+        if size % parts == 0 and size // parts >= tile.rows:
+            return 1, size // parts
+    return 1, -(-tiles // -(-size // PIXELS)) * tile.rows

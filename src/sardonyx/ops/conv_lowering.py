@@ -1,0 +1,216 @@
+"""From a convolution's sizes to kernel calls: the padded input, the packed weights, the product; or direct sums."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sardonyx import dtypes
+from sardonyx.dtypes import DType
+from sardonyx.kernels.conv import Conv, Loop, Tap
+from sardonyx.kernels.conv_pack import ConvPack
+from sardonyx.kernels.conv_pad import ConvPad
+from sardonyx.kernels.conv_plan import plan_cut
+from sardonyx.kernels.slots import Slots
+from sardonyx.kernels.spec import Operand
+from sardonyx.ops.base import LowerContext
+from sardonyx.symbols import Dim, product
+
+__all__ = [
+    "FLOATS",
+    "Axis",
+    "Source",
+    "Weights",
+    "channels_last",
+    "dense_strides",
+    "pad_input",
+    "plain_input",
+    "prepare",
+    "product_of_taps",
+]
+
+FLOATS = (dtypes.float32, dtypes.float64, dtypes.float16, dtypes.bfloat16)
+
+LINE = 64
+SET_PERIOD = 4096
+"""Bytes of a cache line, and the distance at which addresses share a set of the first cache on common processors."""
+
+
+def channels_last(rank: int) -> tuple[int, ...]:
+    """The memory order of a tensor of ``rank`` dimensions whose channels (dimension 1) are innermost."""
+    return (0, *range(2, rank), 1)
+
+
+def dense_strides(sizes: Sequence[Dim], innermost: Dim = 1) -> list[Dim]:
+    """Strides of dense row-major memory whose elements are ``innermost`` apart."""
+    strides = [innermost]
+    for size in reversed(sizes[1:]):
+        strides.insert(0, strides[0] * size)
+    return strides
+
+
+@dataclass(frozen=True)
+class Source:
+    """A convolution's input in memory: channels adjacent; ``strides`` are those of batch and spatial dimensions, and
+    ``sizes`` the spatial sizes with padding."""
+
+    operand: Operand
+    sizes: tuple[Dim, ...]
+    strides: tuple[Dim, ...]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One spatial dimension of a convolution over a padded source.
+
+    Output position ``start + scale * i`` for i in [0, size) sums over ``taps`` taps at input place
+    ``first + step * i + tap_step * tap``; its weights are ``weight_stride`` apart.
+    """
+
+    size: Dim
+    taps: int
+    step: int
+    tap_step: int
+    weight_stride: int
+    first: int = 0
+    start: int = 0
+    scale: int = 1
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How weights lie in memory: the operand at the first tap, channels and results per group, strides of the three."""
+
+    operand: Operand
+    constant: bool
+    groups: int
+    channels: int
+    results: int
+    channel_stride: int
+    result_stride: int
+    group_stride: int
+
+
+def plain_input(ctx: LowerContext, index: int = 0) -> Source:
+    """The input channels last, as it is."""
+    operand = ctx.contiguous(index, channels_last(ctx.input(index).rank))
+    batch, channels, *spatial = operand.shape
+    return Source(operand, tuple(spatial), tuple(dense_strides([batch, *spatial], channels)))
+
+
+def pad_input(
+    ctx: LowerContext, dtype: DType, begin: Sequence[Dim], padded: Sequence[Dim], step: int = 1, index: int = 0
+) -> Source:
+    """The input copied to scratch with zeros around, converted to ``dtype``; of its end only what fits ``padded``.
+
+    ``step`` is how many pixels neighbouring results are apart in a row: pixels get a distance that keeps those results'
+    inputs out of one set of the first cache.
+    """
+    source = plain_input(ctx, index)
+    batch, channels = source.operand.shape[:2]
+    assert isinstance(channels, int)
+    pitch = channels + (LINE // dtype.itemsize if channels * dtype.itemsize * step % SET_PERIOD == 0 else 0)
+    scratch = ctx.scratch(dtype, batch * product(padded) * pitch)
+    slots = Slots()
+
+    def add(dims: Sequence[Dim]) -> tuple[Dim, ...]:
+        return tuple(slots.add(dim) for dim in dims)
+
+    kernel = ConvPad(
+        source.operand.dtype,
+        dtype,
+        channels,
+        pitch,
+        slots.add(batch),
+        add(source.sizes),
+        add(padded),
+        add(begin),
+        add(source.strides),
+    )
+    tasks = batch * product(padded[:-1])
+    ctx.call(kernel, [scratch, source.operand], slots.sizes, tasks, batch * product(padded) * channels)
+    return Source(scratch, tuple(padded), tuple(dense_strides([batch, *padded], pitch)))
+
+
+def prepare(ctx: LowerContext, kernel: ConvPack, weights: Weights) -> Operand:
+    """The packed weights: once at load where they are constant, else before each run."""
+    if weights.constant:
+        return ctx.prepared(kernel.dest, kernel.count, kernel, [weights.operand], [], kernel.tasks)
+    packed = ctx.scratch(kernel.dest, kernel.count)
+    ctx.call(kernel, [packed, weights.operand], [], kernel.tasks, kernel.count)
+    return packed
+
+
+def product_of_taps(
+    ctx: LowerContext,
+    dtype: DType,
+    source: Source,
+    weights: Weights,
+    bias: Operand | None,
+    axes: Sequence[Axis],
+    output: Operand,
+    *,
+    flat: bool = False,
+) -> None:
+    """One convolution as a product (kernels/conv.py); ``flat``: one tap that meets every pixel, as one long loop."""
+    slots = Slots()
+    pixel = source.strides[-1]
+    rank = len(axes)
+    out_batch, out_channels, *out_sizes = output.shape
+    out_strides = dense_strides([out_batch, *out_sizes], out_channels)
+    if flat:
+        positions = [Loop(slots.add(out_batch * product(axis.size for axis in axes)), pixel, out_channels)]
+        fused = ctx.epilogue([[0, *range(2, rank + 2)], [1]])
+    else:
+        positions = [Loop(slots.add(out_batch), slots.add(source.strides[0]), slots.add(out_strides[0]))]
+        for axis, stride, out in zip(axes, source.strides[1:], out_strides[1:], strict=True):
+            positions.append(
+                Loop(slots.add(axis.size), slots.add(stride * axis.step), slots.add(out), axis.start, axis.scale)
+            )
+        fused = ctx.epilogue([[0], *([place + 2] for place in range(rank)), [1]])
+    merged = axes[-1].tap_step == 1 and pixel == weights.channels
+    last = axes[-1].taps if merged else 1
+    outer = axes[:-1] if merged else axes
+    taps = tuple(
+        Tap(axis.taps, slots.add(stride * axis.tap_step))
+        for axis, stride in zip(outer, source.strides[1:], strict=False)
+        if axis.taps != 1
+    )
+    depth = last * weights.channels
+    cut = plan_cut(ctx.target, dtype, weights.groups, weights.results, tuple(positions), taps, depth)
+    pack = ConvPack(
+        weights.operand.dtype,
+        dtype,
+        weights.groups,
+        weights.results,
+        cut.tile.columns,
+        (*((axis.taps, axis.weight_stride) for axis in axes), (weights.channels, weights.channel_stride)),
+        weights.group_stride,
+        weights.result_stride,
+    )
+    packed = prepare(ctx, pack, weights)
+    kernel = Conv(
+        dtype,
+        output.dtype,
+        weights.groups,
+        weights.channels,
+        weights.results,
+        tuple(positions),
+        taps,
+        depth,
+        cut.tile,
+        cut.unit_rows,
+        cut.unit_pixels,
+        cut.units_per_task,
+        cut.panels_per_task,
+        None if bias is None else bias.dtype,
+        fused.program,
+        len(slots.sizes),
+    )
+    first = sum((stride * axis.first for axis, stride in zip(axes, source.strides[1:], strict=True)), start=0 * pixel)
+    operand = source.operand
+    start = Operand(operand.buffer, operand.dtype, operand.shape, operand.strides, operand.offset + first)
+    operands = [output, start, packed, *([] if bias is None else [bias]), *fused.operands]
+    work = 2 * out_batch * product(axis.size for axis in axes) * weights.groups * weights.results
+    work = work * product(axis.taps for axis in axes) * weights.channels
+    ctx.call(kernel, operands, [*slots.sizes, *fused.sizes], slots.resolve(kernel.tasks()), work)
