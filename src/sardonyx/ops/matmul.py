@@ -81,10 +81,9 @@ def _dimensions(ctx: InferContext) -> tuple[list[int], list[int], int | None]:
 
 def _left(ctx: LowerContext, batch: Sequence[int]) -> Matrix:
     """The left operand: rows evenly spaced with adjacent elements, copied where it lies otherwise."""
-    for operand in (ctx.input(0), ctx.contiguous(0)):
-        rank = operand.rank
-        last = rank - 1
-        outer = tuple(range(last))
+    for place in (ctx.input, ctx.contiguous):
+        operand = place(0)
+        outer, last = tuple(range(operand.rank - 1)), operand.rank - 1
         matrix = Matrix(operand, outer[:-1], outer[-1:], last) if batch else Matrix(operand, (), outer, last)
         if matrix.column_stride == 1 and matrix.row_stride() is not None:
             break
