@@ -8,7 +8,6 @@ from dataclasses import replace
 from sardonyx.graph.info import TensorInfo
 from sardonyx.ops.axes import axis_of, unknown
 from sardonyx.ops.base import Anchor, IndexContext, Indexed, InferContext, LowerContext, Read
-from sardonyx.ops.copying import copy
 from sardonyx.ops.registry import op
 from sardonyx.ops.values import carried, integers
 from sardonyx.symbols import Dim, known_equal
@@ -60,7 +59,7 @@ class Concat(Anchor):
             size = source.shape[axis]
             if size != 0:
                 shape = (*target.shape[:axis], size, *target.shape[axis + 1 :])
-                copy(ctx, source, replace(target, shape=shape, offset=offset))
+                ctx.copy(source, replace(target, shape=shape, offset=offset))
             offset = offset + size * target.strides[axis]
 
 

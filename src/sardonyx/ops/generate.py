@@ -133,8 +133,11 @@ class OneHotOp(Anchor):
         rank = len(indices.shape) + 1
         if not -rank <= self.axis < rank:
             ctx.fail(f"axis {self.axis} is outside [{-rank}, {rank}) of the output of rank {rank}")
-        if values.shape is not None and (len(values.shape) != 1 or values.shape[0] not in (2,)):
-            ctx.fail(f"values must hold two elements, got shape {list(values.shape)}")
+        if values.shape is not None:
+            message = f"values must hold two elements, got shape {list(values.shape)}"
+            if len(values.shape) != 1:
+                ctx.fail(message)
+            ctx.require_equal(values.shape[0], 2, message)
         axis = self.axis % rank
         depth = self._depth(ctx)
         size = ctx.fresh("depth") if depth is None else depth

@@ -19,7 +19,6 @@ from sardonyx.kernels.slots import Slots
 from sardonyx.kernels.spec import Operand
 from sardonyx.ops.axes import distinct_axes, row_major, unknown
 from sardonyx.ops.base import Anchor, InferContext, LowerContext
-from sardonyx.ops.copying import copy
 from sardonyx.ops.registry import op
 from sardonyx.ops.values import integers
 from sardonyx.symbols import Dim, ceildiv, maximum, product, symbol
@@ -84,6 +83,13 @@ class Resize(Anchor):
                 ctx.fail(f"{name} {value!r}; expected one of {', '.join(allowed)}")
         if self.antialias and self.mode == "nearest":
             ctx.fail("antialias needs mode linear or cubic, not nearest")
+        region = ctx.input(1).shape if self._given(ctx, 1) else None
+        if self.coordinate_transformation_mode == "tf_crop_and_resize" and region is not None:
+            count = 2 * len(self.axes if self.axes is not None else ctx.input(0).shape or ())
+            message = f"the region of interest has shape {list(region)}; expected [{count}]"
+            if len(region) != 1:
+                ctx.fail(message)
+            ctx.require_equal(region[0], count, message)
 
     def _given(self, ctx: InferContext, index: int) -> bool:
         """Whether an optional input is there; older models pass an empty tensor for an omitted one."""
@@ -96,9 +102,6 @@ class Resize(Anchor):
         if shape is None:
             return None
         axes = tuple(range(len(shape))) if self.axes is None else distinct_axes(ctx, self.axes, len(shape))
-        region = ctx.input(1).shape if self._given(ctx, 1) else None
-        if self.coordinate_transformation_mode == "tf_crop_and_resize" and region not in (None, (2 * len(axes),)):
-            ctx.fail(f"the region of interest has shape {list(region or ())}; expected [{2 * len(axes)}]")
         scaled, sized = self._given(ctx, 2), self._given(ctx, 3)
         if scaled == sized:
             ctx.fail("exactly one of scales and sizes must be given")
@@ -174,7 +177,7 @@ class Resize(Anchor):
         if plan:
             self._lower_sums(ctx, plan)
         else:
-            copy(ctx, ctx.input(0), ctx.output())
+            ctx.copy(ctx.input(0), ctx.output())
 
     def _unchanged(self, axis: _Axis) -> bool:
         whole = axis.scale is None or math.isclose(axis.scale, 1.0)

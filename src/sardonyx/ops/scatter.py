@@ -10,7 +10,6 @@ from sardonyx.kernels.scatter import REDUCTIONS, ScatterElements, ScatterSlices
 from sardonyx.kernels.slots import Slots
 from sardonyx.ops.axes import axis_of
 from sardonyx.ops.base import Anchor, InferContext, LowerContext
-from sardonyx.ops.copying import copy
 from sardonyx.ops.registry import op
 from sardonyx.symbols import known_positive, product
 
@@ -58,7 +57,7 @@ class ScatterElementsOp(Anchor):
 
     def lower(self, ctx: LowerContext) -> None:
         target = ctx.output()
-        copy(ctx, ctx.input(0), target)
+        ctx.copy(ctx.input(0), target)
         indices, updates, slots = ctx.input(1), ctx.input(2), Slots()
         axis = axis_of(ctx.infer, self.axis, target.rank)
         rows = [target.shape, target.strides, indices.strides, updates.strides]
@@ -100,7 +99,7 @@ class ScatterND(Anchor):
 
     def lower(self, ctx: LowerContext) -> None:
         target = ctx.output()
-        copy(ctx, ctx.input(0), target)
+        ctx.copy(ctx.input(0), target)
         indices, updates, slots = ctx.contiguous(1), ctx.contiguous(2), Slots()
         depth = indices.shape[-1]
         if not isinstance(depth, int):
