@@ -14,9 +14,12 @@ from sardonyx import dtypes
 from sardonyx.dtypes import DType
 from sardonyx.graph.info import TensorInfo
 from sardonyx.kernels.point import Apply, Carried, Instruction, Load, PointProgram
+from sardonyx.kernels.slots import Slots
 from sardonyx.kernels.spec import Kernel, Operand
+from sardonyx.kernels.transpose import Transpose
 from sardonyx.lang import Value
 from sardonyx.lang.host import host_target
+from sardonyx.ops.axes import row_major
 from sardonyx.ops.base import Anchor, Fused, InferContext
 from sardonyx.symbols import Dim, Expr, evaluate, symbol
 from sardonyx.targets import Target
@@ -48,7 +51,7 @@ class Double:
         return "Double()"
 
 
-def _loop_offset(operand: Operand, loops: Sequence[Sequence[int]]) -> Dim:
+def _loop_offset(operand: Operand, loops: Sequence[Sequence[int]], slots: Slots) -> Dim:
     """An element's offset over loops, each of which can be walked with the stride of its last dimension."""
     offset: Dim = 0
     for place, axes in enumerate(loops):
@@ -56,7 +59,7 @@ def _loop_offset(operand: Operand, loops: Sequence[Sequence[int]]) -> Dim:
         for outer, inner in itertools.pairwise(walked):
             assert operand.strides[outer] == operand.strides[inner] * operand.shape[inner], "the loop cannot be walked"
         if walked:
-            offset = offset + symbol(f"i{place}") * operand.strides[walked[-1]]
+            offset = offset + symbol(f"i{place}") * slots.add(operand.strides[walked[-1]])
     return offset
 
 
@@ -128,7 +131,9 @@ class RunContext:
 
     def _operand(self, array: Array, shape: Sequence[Dim]) -> Operand:
         self.arrays.append(array)
-        strides = tuple(step // array.itemsize for step in array.strides)
+        strides: tuple[Dim, ...] = tuple(step // array.itemsize for step in array.strides)
+        if array.flags.c_contiguous:
+            strides = row_major(shape)
         return Operand(len(self.arrays) - 1, dtypes.from_numpy(array.dtype), tuple(shape), strides)
 
     def _sizes(self, shape: Sequence[Dim]) -> tuple[int, ...]:
@@ -137,9 +142,9 @@ class RunContext:
     def _dense(self, dtype: DType, shape: Sequence[Dim], order: Sequence[int] | None) -> Array:
         sizes = self._sizes(shape)
         order = tuple(order) if order is not None else tuple(range(len(sizes)))
-        memory = np.empty([sizes[axis] for axis in order], dtype.numpy)
+        memory = np.empty(int(np.prod(sizes, dtype=np.int64)), dtype.numpy)
         memory.view(np.uint8).fill(0x7F)
-        return memory.transpose(np.argsort(order))
+        return memory.reshape([sizes[axis] for axis in order]).transpose(np.argsort(order))
 
     def input(self, index: int) -> Operand:
         operand = self._inputs[index]
@@ -162,6 +167,10 @@ class RunContext:
         self.results[index] = self._dense(info.dtype, info.shape, order)
         return self._operand(self.results[index], info.shape)
 
+    def copy(self, source: Operand, destination: Operand) -> None:
+        kernel, sizes, tasks = Transpose.plan(destination.shape, source.strides, destination.strides, destination.dtype)
+        self.call(kernel, [source, destination], sizes, tasks)
+
     def scratch(self, dtype: DType, count: Dim) -> Operand:
         return self._operand(self._dense(dtype, [count], None), [count])
 
@@ -183,13 +192,13 @@ class RunContext:
 
     def element(self, index: int, loops: Sequence[Sequence[int]]) -> Fused:
         operand = self.input(index)
-        offset = _loop_offset(operand, loops)
-        load = Load(0, operand.dtype, offset)
+        slots = Slots()
+        load = Load(0, operand.dtype, _loop_offset(operand, loops, slots))
         if self.doubled:
-            program = PointProgram((load, Apply(Double(), (0,), operand.dtype)), (1,), 1)
+            program = PointProgram((load, Apply(Double(), (0,), operand.dtype)), (1,), 1, len(slots.sizes))
         else:
-            program = PointProgram((load,), (0,), 1)
-        return Fused(program, [operand])
+            program = PointProgram((load,), (0,), 1, len(slots.sizes))
+        return Fused(program, [operand], slots.sizes)
 
     def epilogue(self, loops: Sequence[Sequence[int]]) -> Fused:
         dtype = self.outputs[0].dtype
@@ -198,8 +207,10 @@ class RunContext:
         if self.residual is None:
             return Fused(PointProgram((carried[0],), (0,)))
         operand = self._operand(self.residual, self.residual.shape)
-        load = Load(0, operand.dtype, _loop_offset(operand, loops))
-        return Fused(PointProgram((*carried, load, Apply(AddRelu(), (0, 1), dtype)), (2,), 1), [operand])
+        slots = Slots()
+        load = Load(0, operand.dtype, _loop_offset(operand, loops, slots))
+        program = PointProgram((*carried, load, Apply(AddRelu(), (0, 1), dtype)), (2,), 1, len(slots.sizes))
+        return Fused(program, [operand], slots.sizes)
 
     def call(
         self, kernel: Kernel, operands: Sequence[Operand], sizes: Sequence[Dim], tasks: Dim, work: Dim = 0
