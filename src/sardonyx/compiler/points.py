@@ -208,7 +208,9 @@ class _Indexing:
                 return known % bound
         operand = b.operand(source)
         offset = b.localised(_offset(operand, index))
-        return symbol(f"v{b.add(LoadIndex(b.slot_operand(operand), operand.dtype, offset, b.localised(bound)))}")
+        tests = tuple(b.localised(c) for c in self.conditions)
+        load = LoadIndex(b.slot_operand(operand), operand.dtype, offset, b.localised(bound), tests)
+        return symbol(f"v{b.add(load)}")
 
 
 def _own_position(info: TensorInfo, shape: Sequence[Dim], position: Sequence[Dim]) -> list[Dim]:

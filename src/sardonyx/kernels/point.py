@@ -49,13 +49,15 @@ class Load:
 class LoadIndex:
     """Reads an integer index that later offsets refer to as ``v<place>``.
 
-    An index in [-bound, bound) is wrapped to [0, bound); any other makes the kernel return STATUS_INDEX.
+    An index in [-bound, bound) is wrapped to [0, bound); any other makes the kernel return STATUS_INDEX. Where a
+    condition is negative, nothing is read and the index is 0.
     """
 
     buffer: int
     dtype: DType
     offset: Dim
     bound: Dim
+    conditions: tuple[Dim, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -272,15 +274,22 @@ class _Emitter:
 
     def load_index(self, instruction: LoadIndex) -> Value:
         b = self.b
-        load = Load(instruction.buffer, instruction.dtype, instruction.offset)
+        load = Load(instruction.buffer, instruction.dtype, instruction.offset, instruction.conditions)
         index = self.load(load).to(dtypes.int64)
         bound = b.splat(self.dim(instruction.bound), index.lanes)
         wrapped = b.select(index < 0, index + bound, index)
         wrong = (wrapped < 0) | (wrapped >= bound)
-        if index.lanes > 1 and self.position.mask is not None:
-            wrong = wrong & self.position.mask
-            wrapped = b.select(self.position.mask, wrapped, 0)
-        b.return_if(b.any(b.splat(wrong, index.lanes)) if index.lanes > 1 else wrong, STATUS_INDEX)
+        if index.lanes > 1:
+            inside = self.mask(instruction.conditions)
+        else:
+            inside = None  # the same at all lanes, at least one of which is inside the loop
+            for condition in instruction.conditions:
+                holds = self.dim(condition) >= 0
+                inside = holds if inside is None else inside & holds
+        if inside is not None:
+            wrong = wrong & inside
+            wrapped = b.select(inside, wrapped, 0)
+        b.return_if(b.any(wrong), STATUS_INDEX)
         return wrapped
 
 
