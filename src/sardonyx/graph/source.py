@@ -81,6 +81,12 @@ class Source:
             parts += [location, _stamp(self.external.open(location)[1])]
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
+    def changed_since(self, time_ns: int) -> bool:
+        """Whether a file of the model was written or moved after a time (nanoseconds since the epoch)."""
+        states = [self.external.open(location)[1] for location in self.scan.locations]
+        states += [self._status] if self._status is not None else []
+        return any(max(status.st_mtime_ns, status.st_ctime_ns) > time_ns for status in states)
+
 
 def open_source(source: ModelSource, base_dir: str | os.PathLike[str] | None = None) -> Source:
     """Open a path, bytes-like object, binary file object or ``onnx.ModelProto``.

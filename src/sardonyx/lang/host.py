@@ -8,11 +8,12 @@ import platform
 from dataclasses import replace
 from pathlib import Path
 
+import llvmlite
 import llvmlite.binding as llvm
 
 from sardonyx.targets import AVX2, AVX512, BASELINE, NEON, Caches, Target
 
-__all__ = ["host_target"]
+__all__ = ["code_generator", "host_target"]
 
 _AVX512_NEEDED = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd")
 
@@ -57,3 +58,8 @@ def _caches(default: Caches) -> Caches:
         except (OSError, ValueError, KeyError):
             continue
     return Caches(sizes.get(1, default.l1), sizes.get(2, default.l2), sizes.get(3, default.l3))
+
+
+def code_generator() -> str:
+    """The version of what makes the code, for the names of things in a cache."""
+    return f"llvmlite {llvmlite.__version__}, LLVM {'.'.join(map(str, llvm.llvm_version_info))}"

@@ -176,6 +176,11 @@ class Program:
         ]
 
     @property
+    def checks_sizes(self) -> bool:
+        """Whether ``run`` itself checks the rank and sizes of every input against what the model declares."""
+        return self._single is not None
+
+    @property
     def native_steps(self) -> tuple[NativeStep, ...]:
         return tuple(s for s in self.steps if isinstance(s, NativeStep))
 

@@ -1,0 +1,1 @@
+"""Engines that run models; the native one compiles them."""

@@ -1,0 +1,177 @@
+"""The native provider: from a model to a loaded Program, by the compiler or by the cache.
+
+Two clocks: a model seen before is made from its cache entry alone, without importing onnx or onnx_ir.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sardonyx
+from sardonyx.errors import UnsupportedOpError
+from sardonyx.graph.source import Source, open_source
+from sardonyx.options import SessionOptions
+from sardonyx.providers.stored import read_program, write_program
+from sardonyx.runtime import pool
+from sardonyx.runtime.cache import DiskCache, Entry, default_cache
+from sardonyx.runtime.processors import default_memory_limit
+from sardonyx.runtime.program import NativeStep, Program, PythonStep
+
+if TYPE_CHECKING:
+    from sardonyx.graph import ModelSource
+    from sardonyx.targets import Target
+
+__all__ = ["compile_program", "open_program"]
+
+_SETTLED_NS = 2_000_000_000
+_COMPILER_ROOMS = (
+    "compiler", "graph", "kernels", "lang", "ops", "passes", "providers", "runtime", "symbols", "targets",
+)  # fmt: skip
+
+
+def open_program(model: ModelSource, options: SessionOptions) -> Program:
+    """A program that is ready to run.
+
+    Raises InvalidModelError, UnsupportedOpError (under ``options.strict`` also for what would run in Python) or
+    MemoryLimitError.
+    """
+    source = open_source(model)
+    cache = default_cache() if options.use_cache and not options.optimized_model_filepath else None
+    program = _from_cache(source, options, cache) if cache is not None else None
+    if program is None:
+        _install_pool(cache)
+        program = compile_program(source, options)
+        if cache is not None:
+            _into_cache(program, source, options, cache)
+    elif options.strict:
+        _refuse_python(program)
+    limit = options.memory_limit if options.memory_limit is not None else default_memory_limit()
+    program.load(pool.team(options.intra_op_num_threads), limit)
+    return program
+
+
+def compile_program(source: Source, options: SessionOptions) -> Program:
+    """Reads, optimises and compiles a model; its objects are linked, its weights not yet packed."""
+    from sardonyx.compiler.compile import CompiledRegion, compile_graph
+    from sardonyx.compiler.load import link_regions
+    from sardonyx.graph.reader import read_model
+    from sardonyx.lang.host import host_target
+
+    model = read_model(source)
+    compiled = compile_graph(model, host_target(), strict=options.strict, on_progress=options.on_progress)
+    regions = [step.region for step in compiled.steps if isinstance(step, CompiledRegion)]
+    code = link_regions(regions, compiled.objects)
+    steps = tuple(
+        step if isinstance(step, PythonStep) else NativeStep(step.region, code, step.weights) for step in compiled.steps
+    )
+    metadata = dataclasses.asdict(model.metadata)
+    return Program(compiled.inputs, compiled.outputs, steps, compiled.constants, metadata)
+
+
+def _refuse_python(program: Program) -> None:
+    steps = program.python_steps
+    if steps:
+        listed = ", ".join(f"{step.name} ({step.kernel})" for step in steps[:8])
+        raise UnsupportedOpError(
+            f"{len(steps)} node(s) have no native kernel: {listed}; without strict they run on the Python fallback"
+        )
+
+
+def _install_pool(cache: DiskCache | None) -> None:
+    """The thread pool's code, which all models share, has an entry of its own."""
+    if pool.code() is not None:
+        return
+    from sardonyx.compiler.load import install_pool
+    from sardonyx.lang.host import host_target
+    from sardonyx.lang.pool import pool_object
+
+    key = _digest("pool", _environment())
+    entry = cache.get(key) if cache is not None else None
+    if entry is not None and "pool" in entry.blobs:
+        install_pool(bytes(entry.blobs["pool"]))
+        return
+    compiled = pool_object(host_target())
+    install_pool(compiled)
+    if cache is not None:
+        cache.put(key, {"kind": "pool"}, {"pool": compiled})
+
+
+def _from_cache(source: Source, options: SessionOptions, cache: DiskCache) -> Program | None:
+    entry = _find(source, options, cache)
+    if entry is None:
+        return None
+    _install_pool(cache)
+    try:
+        return read_program(entry.header, entry.blobs, source)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError):
+        return None  # an entry that is whole but makes no sense here is compiled anew and replaced
+
+
+def _find(source: Source, options: SessionOptions, cache: DiskCache) -> Entry | None:
+    """The entry by the file's identity where that is known to lead to its content, else by the content."""
+    alias = _alias(source, options)
+    known = cache.get(alias) if alias is not None else None
+    if known is not None and isinstance(known.header.get("content"), str):
+        return cache.get(known.header["content"])
+    key = _key(source, options)
+    entry = cache.get(key)
+    if entry is not None and alias is not None:
+        cache.put(alias, {"kind": "alias", "content": key}, {})
+    return entry
+
+
+def _into_cache(program: Program, source: Source, options: SessionOptions, cache: DiskCache) -> None:
+    stored = write_program(program, source)
+    if stored is None:
+        return
+    key, alias = _key(source, options), _alias(source, options)
+    header, blobs = stored
+    name = source.path.name if source.path is not None else ""
+    if cache.put(key, header | {"kind": "model", "model": name}, blobs) and alias is not None:
+        cache.put(alias, {"kind": "alias", "content": key}, {})
+
+
+def _key(source: Source, options: SessionOptions) -> str:
+    return _digest("model", source.content_hash(), options.compile_key(), _environment())
+
+
+def _alias(source: Source, options: SessionOptions) -> str | None:
+    """A key by path, times and size; None for a file that changed so lately that its times may not tell."""
+    identity = source.identity()
+    if identity is None or source.changed_since(time.time_ns() - _SETTLED_NS):
+        return None
+    return _digest("alias", identity, options.compile_key(), _environment())
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+@functools.cache
+def _environment() -> list[str]:
+    """What compiled code depends on besides model and options: the machine and the compiler."""
+    from sardonyx.lang.host import code_generator, host_target
+
+    target: Target = host_target()
+    return [sardonyx.__version__, _source_state(), code_generator(), repr(target)]
+
+
+def _source_state() -> str:
+    """Size and time of the compiler's own files: an entry of an edited compiler is not taken for one of this."""
+    root = Path(sardonyx.__file__).parent
+    digest = hashlib.sha256()
+    for room in _COMPILER_ROOMS:
+        for folder, folders, files in os.walk(root / room):
+            folders.sort()
+            for name in sorted(files):
+                if name.endswith(".py"):
+                    status = os.stat(os.path.join(folder, name))
+                    digest.update(f"{folder}/{name}:{status.st_size}:{status.st_mtime_ns};".encode())
+    return digest.hexdigest()

@@ -1,0 +1,222 @@
+"""``InferenceSession``: a compiled model with ONNX Runtime's interface."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sardonyx.errors import ExecutionError, InvalidInputError
+from sardonyx.options import RunOptions, SessionOptions
+from sardonyx.runtime.profiler import Profiler
+from sardonyx.runtime.program import Program
+from sardonyx.session.arguments import ModelMetadata, NodeArg
+from sardonyx.session.feeds import check_names, check_sizes, normalised
+from sardonyx.session.values import OrtValue
+
+if TYPE_CHECKING:
+    from sardonyx.graph import ModelSource
+
+__all__ = ["PROVIDER", "InferenceSession", "get_available_providers"]
+
+PROVIDER = "CPUExecutionProvider"
+_logger = logging.getLogger("sardonyx")
+_WARNING = 2
+
+
+def get_available_providers() -> list[str]:
+    """The execution providers of this build."""
+    return [PROVIDER]
+
+
+class InferenceSession:
+    """A model, compiled for this machine.
+
+    ``path_or_bytes`` is a path, the bytes of a model, a binary file object or an ``onnx.ModelProto``. ``providers`` are
+    names, or pairs of a name and options; those that are not available are left out with a warning. Further keywords:
+    ``disabled_optimizers`` (names of passes to leave out), and any option of ``SessionOptions``.
+
+    Raises InvalidModelError for a broken model and UnsupportedOpError for one that sardonyx cannot run. ``run`` may be
+    called from several threads at once.
+    """
+
+    def __init__(
+        self,
+        path_or_bytes: ModelSource,
+        sess_options: SessionOptions | None = None,
+        providers: Sequence[str | tuple[str, Mapping[str, Any]]] | None = None,
+        provider_options: Sequence[Mapping[str, Any]] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        from sardonyx.providers.native import open_program
+
+        self._options = _session_options(sess_options, kwargs)
+        self.set_providers(providers, provider_options)
+        self._profiler = Profiler() if self._options.enable_profiling else None
+        start = time.perf_counter_ns()
+        self._program = open_program(path_or_bytes, self._options)
+        if self._profiler is not None:
+            self._profiler.note("model_loading", "Session", start, time.perf_counter_ns())
+        self._report_python_steps()
+        inputs = self._program.inputs
+        self._names = [spec.name for spec in inputs]
+        self._dtypes = [None if spec.dtype is None else spec.dtype.numpy for spec in inputs]
+        self._output_names = [spec.name for spec in self._program.outputs]
+        self._outputs = {name: position for position, name in enumerate(self._output_names)}
+
+    def _report_python_steps(self) -> None:
+        severity = self._options.log_severity_level
+        steps = self._program.python_steps
+        if steps and (severity if severity >= 0 else _WARNING) <= _WARNING:
+            kernels = ", ".join(sorted({step.kernel for step in steps}))
+            _logger.warning(
+                "%d node(s) have no native kernel and run in Python: %s. `sardonyx inspect` lists them.",
+                len(steps),
+                kernels,
+            )
+
+    def run(
+        self,
+        output_names: Sequence[str] | None,
+        input_feed: Mapping[str, Any],
+        run_options: RunOptions | None = None,
+    ) -> list[Any]:
+        """Computes the outputs named (all of them for None) from a mapping of input names to values.
+
+        Gives new numpy arrays (lists for sequences, dicts for maps, None for empty optionals). Raises InvalidInputError
+        for inputs that do not fit, ExecutionError when the data makes a node fail, MemoryLimitError when the run would
+        take more memory than allowed.
+        """
+        if run_options is not None and run_options.terminate:
+            raise ExecutionError("the run was told to end: RunOptions.terminate is set")
+        values = [input_feed.get(name) for name in self._names]
+        for value, dtype in zip(values, self._dtypes, strict=True):
+            if type(value) is not np.ndarray or value.dtype is not dtype:
+                values = self._checked(input_feed)
+                break
+        else:
+            if len(input_feed) != len(values) or not self._program.checks_sizes:
+                values = self._checked(input_feed)
+        results = self._execute(values)
+        if output_names is None or output_names == self._output_names or len(output_names) == 0:
+            return results
+        try:
+            return [results[self._outputs[name]] for name in output_names]
+        except KeyError as error:
+            raise InvalidInputError(f"unknown output {error}: the model's outputs are {self._output_names}") from None
+
+    def _execute(self, values: list[Any]) -> list[Any]:
+        if self._profiler is None:
+            return self._program.run(values)
+        start = time.perf_counter_ns()
+        results = self._program.run(values, self._profiler)
+        self._profiler.note("model_run", "Session", start, time.perf_counter_ns())
+        return results
+
+    def _checked(self, feeds: Mapping[str, Any]) -> list[Any]:
+        """The values in the program's order and form; every mistake in them is an error that names the input."""
+        specs = self._program.inputs
+        check_names(feeds, specs)
+        values = [normalised(feeds.get(spec.name), spec) for spec in specs]
+        for value, spec in zip(values, specs, strict=True):
+            check_sizes(value, spec)
+        return values
+
+    def run_with_ort_values(
+        self,
+        output_names: Sequence[str] | None,
+        input_dict_ort_values: Mapping[str, OrtValue],
+        run_options: RunOptions | None = None,
+    ) -> list[OrtValue]:
+        """``run`` with OrtValues in and out."""
+        feeds = {name: value.value for name, value in input_dict_ort_values.items()}
+        return [OrtValue(result) for result in self.run(output_names, feeds, run_options)]
+
+    def get_inputs(self) -> list[NodeArg]:
+        """The inputs that must be fed."""
+        return [NodeArg.of(spec) for spec in self._program.inputs if not spec.overridable]
+
+    def get_overridable_initializers(self) -> list[NodeArg]:
+        """The inputs that have a default."""
+        return [NodeArg.of(spec) for spec in self._program.inputs if spec.overridable]
+
+    def get_outputs(self) -> list[NodeArg]:
+        """The outputs, in the order in which ``run`` gives them."""
+        return [NodeArg.of(spec) for spec in self._program.outputs]
+
+    def get_modelmeta(self) -> ModelMetadata:
+        """What the model's author wrote into the file."""
+        return ModelMetadata.of(self._program.metadata)
+
+    def get_session_options(self) -> SessionOptions:
+        """The options of this session."""
+        return self._options
+
+    def get_providers(self) -> list[str]:
+        """The providers in use, by priority."""
+        return list(self._providers)
+
+    def get_provider_options(self) -> dict[str, dict[str, Any]]:
+        """The options of each provider in use."""
+        return {name: dict(options) for name, options in self._providers.items()}
+
+    def set_providers(
+        self,
+        providers: Sequence[str | tuple[str, Mapping[str, Any]]] | None = None,
+        provider_options: Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Chooses providers; see the class. A provider that is not available is left out with a warning."""
+        self._providers = _available(providers, provider_options)
+
+    @property
+    def program(self) -> Program:
+        """The compiled program, for tools that look into it."""
+        return self._program
+
+    def get_profiling_start_time_ns(self) -> int:
+        """The time at which the profile begins, by ``time.perf_counter_ns``; 0 without profiling."""
+        return 0 if self._profiler is None else self._profiler.start_ns
+
+    def end_profiling(self) -> str:
+        """Writes the profile as a Chrome trace and gives the file's name; empty without profiling."""
+        profiler, self._profiler = self._profiler, None
+        return "" if profiler is None else profiler.write(self._options.profile_file_prefix)
+
+
+def _session_options(given: SessionOptions | None, keywords: dict[str, Any]) -> SessionOptions:
+    options = copy.deepcopy(given) if given is not None else SessionOptions()
+    disabled = keywords.pop("disabled_optimizers", None)
+    if disabled is not None:
+        options.disabled_passes = options.disabled_passes | set(disabled)
+    for name, value in keywords.items():
+        try:
+            setattr(options, name, value)
+        except AttributeError:
+            raise TypeError(f"InferenceSession got an unexpected keyword {name!r}") from None
+    return options
+
+
+def _available(
+    providers: Sequence[str | tuple[str, Mapping[str, Any]]] | None, options: Sequence[Mapping[str, Any]] | None
+) -> dict[str, dict[str, Any]]:
+    chosen: dict[str, dict[str, Any]] = {}
+    given = list(options or [])
+    if given and len(given) != len(providers or []):
+        raise ValueError(f"{len(providers or [])} providers but {len(given)} provider_options")
+    for position, item in enumerate(providers or []):
+        name, settings = (item, given[position] if given else {}) if isinstance(item, str) else item
+        if name in get_available_providers():
+            chosen.setdefault(name, dict(settings))
+        else:
+            warnings.warn(
+                f"provider {name!r} is not available and is left out; available: {PROVIDER}",
+                UserWarning,
+                stacklevel=4,
+            )
+    chosen.setdefault(PROVIDER, {})
+    return chosen
