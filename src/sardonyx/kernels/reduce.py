@@ -19,6 +19,7 @@ from sardonyx.kernels.map import Store
 from sardonyx.kernels.nest import Nest, Part, Row, Walk, common_lanes
 from sardonyx.kernels.point import Position, compute_dtype, emit_store
 from sardonyx.lang import KernelBuilder, Type, Value
+from sardonyx.lang.vmath import exp, log
 from sardonyx.symbols import Dim
 
 __all__ = ["Accumulators", "Reduce", "accumulator_dtype", "identity"]
@@ -36,14 +37,16 @@ def identity(operation: str, dtype: DType) -> float | int:
     if operation in ("sum", "prod"):
         return int(operation == "prod")
     if dtype.is_float:
-        return float("-inf") if operation == "max" else float("inf")
+        return float("inf") if operation == "min" else float("-inf")
     low, high = (-(1 << dtype.bits - 1), (1 << dtype.bits - 1) - 1) if dtype.is_signed else (0, (1 << dtype.bits) - 1)
-    return low if operation == "max" else high
+    return high if operation == "min" else low
 
 
 def combine(operation: str, a: Value, b: Value) -> Value:
-    """One step of a reduction; maxima and minima keep a NaN."""
+    """One step of a reduction; maxima and minima keep a NaN, except ``peak``, the largest number."""
     match operation:
+        case "peak":
+            return a.b.select(b > a, b, a)
         case "sum":
             return a + b
         case "prod":
@@ -164,8 +167,6 @@ class Reduce:
             case "sqrt":
                 return b.sqrt(total if total.dtype.is_float else total.to(dtypes.float64))
             case "log":
-                from sardonyx.lang.vmath import log
-
                 return log(total)
             case "finite":
                 return b.select(b.abs(total) < float("inf"), total, 0.0)
@@ -180,8 +181,6 @@ def _transformed(b: KernelBuilder, transform: str, value: Value) -> Value:
         case "square":
             return value * value
         case "exp":
-            from sardonyx.lang.vmath import exp
-
             return exp(value)
         case _:
             return value
