@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from sardonyx.lang.host import host_target
 from sardonyx.lang.loader import load_objects
 from sardonyx.lang.pool import POOL_SYMBOLS, pool_object
+from sardonyx.runtime.native import NativeCode
 from sardonyx.runtime.pool import PoolCode, code, install
 from sardonyx.runtime.program import Region
 
@@ -16,27 +17,21 @@ __all__ = ["install_pool", "link_regions"]
 _lock = threading.Lock()
 
 
-def install_pool(compiled: bytes | None = None) -> bytes:
+def install_pool(compiled: bytes | None = None) -> None:
     """Makes sure that the process has its thread pool; ``compiled`` is its object code where a cache holds it."""
     with _lock:
-        native = compiled or b""
         if code() is None:
-            native = compiled or pool_object(host_target())
-            loaded = load_objects([native], POOL_SYMBOLS)
+            loaded = load_objects([compiled or pool_object(host_target())], POOL_SYMBOLS)
             parallel, worker, stop, spin, now = (loaded.addresses[name] for name in POOL_SYMBOLS)
             install(PoolCode(parallel, worker, stop, spin, now, loaded))
-        return native
 
 
-def link_regions(
-    regions: Sequence[Region], objects: Sequence[bytes]
-) -> tuple[Mapping[str, int], object]:
-    """Links the objects of a model; gives the addresses of the regions' functions and what keeps them alive."""
+def link_regions(regions: Sequence[Region], objects: Sequence[bytes]) -> NativeCode:
+    """Links the objects of a model; gives the addresses of the regions' functions."""
     install_pool()
     pool = code()
     if pool is None:
         raise AssertionError("the pool was just installed")
     wanted = [name for region in regions for name in region.symbols_needed]
     loaded = load_objects(objects, wanted, pool.imports)
-    return loaded.addresses, loaded
-
+    return NativeCode(tuple(objects), loaded.addresses, loaded)

@@ -6,7 +6,7 @@ becomes Python steps, one node each. A model whose every node is lowered is one 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import onnx_ir as ir
@@ -100,9 +100,9 @@ def node_inputs(node: ir.Node) -> list[ir.Value]:
 
 def cut(graph: ir.Graph, info: GraphInfo) -> list[Region | ir.Node]:
     """The steps of a graph in order: regions, and single nodes for the fallback."""
-    bound: set[str] = set()
+    bound: dict[str, ir.Value] = {}
     for value in graph.inputs:
-        bound |= _bare_symbols(info.of(value))
+        _bind(value, info, bound)
     available = set(graph.inputs) | set(graph.initializers.values())
     remaining = list(graph)
     steps: list[Region | ir.Node] = []
@@ -124,19 +124,21 @@ def cut(graph: ir.Graph, info: GraphInfo) -> list[Region | ir.Node]:
                 steps.append(node)
                 available.update(node.outputs)
                 for value in node.outputs:
-                    bound |= _bare_symbols(info.of(value))
+                    _bind(value, info, bound)
                 progress = True
             else:
                 remaining.append(node)
         if not progress:
             raise AssertionError("nodes are not in topological order")
-    _connect(steps, graph)
+    _connect(steps, graph, info, bound)
     return steps
 
 
-def _bare_symbols(info: TensorInfo) -> set[str]:
-    """The symbols that the sizes of an array at hand tell directly."""
-    return {next(iter(free_symbols(d))) for d in info.shape or () if isinstance(d, Expr) and is_symbol(d)}
+def _bind(value: ir.Value, info: GraphInfo, bound: dict[str, ir.Value]) -> None:
+    """Notes the symbols that the sizes of an array at hand tell directly."""
+    for dim in info.of(value).shape or ():
+        if isinstance(dim, Expr) and is_symbol(dim):
+            bound.setdefault(next(iter(free_symbols(dim))), value)
 
 
 def is_symbol(dim: Expr) -> bool:
@@ -147,16 +149,19 @@ def is_symbol(dim: Expr) -> bool:
     return dim == symbol(next(iter(names)))
 
 
-def _sizes_bound(node: ir.Node, info: GraphInfo, bound: set[str]) -> bool:
+def _sizes_bound(node: ir.Node, info: GraphInfo, bound: Collection[str]) -> bool:
     for value in [*node.outputs, *(v for v in node.inputs if v is not None)]:
         for dim in [*(info.of(value).shape or ()), *(info.of(value).values or ())]:
-            if not free_symbols(dim) <= bound:
+            if not all(name in bound for name in free_symbols(dim)):
                 return False
     return True
 
 
-def _connect(steps: list[Region | ir.Node], graph: ir.Graph) -> None:
-    """Fills in what each region takes from outside and gives to it."""
+def _connect(steps: list[Region | ir.Node], graph: ir.Graph, info: GraphInfo, bound: Mapping[str, ir.Value]) -> None:
+    """Fills in what each region takes from outside and gives to it.
+
+    A region also takes the arrays whose sizes it needs, where it reads nothing else of them.
+    """
     wanted: dict[ir.Value, int] = {}
     for place, step in enumerate(steps):
         for node in step.nodes if isinstance(step, Region) else [step]:
@@ -170,4 +175,15 @@ def _connect(steps: list[Region | ir.Node], graph: ir.Graph) -> None:
         inside = {value for node in step.nodes for value in node.outputs}
         used = dict.fromkeys(value for node in step.nodes for value in node_inputs(node))
         step.inputs = [value for value in used if value not in inside and value not in constants]
+        values = [*step.inputs, *(value for node in step.nodes for value in node.outputs)]
+        sizes = {name for value in values for name in _symbols_of(value, info)}
+        told: dict[str, ir.Value] = {}
+        for value in step.inputs:
+            _bind(value, info, told)
+        step.inputs += dict.fromkeys(bound[name] for name in sorted(sizes - told.keys()))
         step.outputs = [value for node in step.nodes for value in node.outputs if value in results or wanted.get(value, -1) > place]
+
+
+def _symbols_of(value: ir.Value, info: GraphInfo) -> set[str]:
+    known = info.of(value)
+    return {name for dim in [*(known.shape or ()), *(known.values or ())] for name in free_symbols(dim)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -137,6 +137,8 @@ def _plain(attribute: ir.Attr) -> Any:
         return tuple(value)
     if attribute.type == ir.AttributeType.STRING:
         return value if isinstance(value, str) else bytes(value).decode("utf-8", "replace")
+    if attribute.type == ir.AttributeType.TENSOR:
+        return np.asarray(attribute.as_tensor().numpy())
     return value
 
 
@@ -153,3 +155,15 @@ def _declared_dtype(value: ir.Value) -> DType | None:
     if value.dtype is None or not isinstance(value.type, ir.TensorType):
         return None
     return dtypes.from_onnx(int(value.dtype))
+
+
+def fix_dimensions(graph: ir.Graph, sizes: Mapping[str, int]) -> None:
+    """Replaces named sizes of the graph's inputs by numbers."""
+    if not sizes:
+        return
+    for value in graph.inputs:
+        if value.shape is None:
+            continue
+        value.shape = ir.Shape(
+            [sizes.get(getattr(size, "value", None) or "", size) if not isinstance(size, int) else size for size in value.shape]
+        )

@@ -1,0 +1,65 @@
+"""The door of the compiler: a model's source in, a Program out."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+from sardonyx.compiler.compile import CompiledModel, CompiledRegion, compile_graph
+from sardonyx.compiler.load import link_regions
+from sardonyx.graph.model import Model
+from sardonyx.graph.reader import read_model
+from sardonyx.graph.source import ModelSource, Source
+from sardonyx.lang.host import host_target
+from sardonyx.ops.inference import fix_dimensions
+from sardonyx.options import SessionOptions
+from sardonyx.passes.pipeline import optimise
+from sardonyx.runtime.program import NativeStep, Program, PythonStep
+
+__all__ = ["compile_model", "link"]
+
+
+def compile_model(source: ModelSource | Source | Model, options: SessionOptions | None = None) -> Program:
+    """Reads, optimises and compiles a model.
+
+    Raises InvalidModelError for a broken model and UnsupportedOpError for what cannot be run (under
+    ``options.strict`` also for what would need the Python fallback, which is otherwise warned about once per model).
+    """
+    options = options or SessionOptions()
+    report = options.on_progress or (lambda what, done, total: None)
+    report("reading the model", 0, 1)
+    model = source if isinstance(source, Model) else read_model(source)
+    fix_dimensions(model.graph, options.free_dimensions)
+    optimise(model, level=int(options.graph_optimization_level), disabled=options.disabled_passes, on_progress=report)
+    compiled = compile_graph(model, host_target(), strict=options.strict, on_progress=report)
+    program = link(compiled, asdict(model.metadata))
+    _warn_of_fallback(model, program, options)
+    return program
+
+
+def link(compiled: CompiledModel, metadata: dict[str, Any]) -> Program:
+    """Loads the code of a compiled model and puts its steps together."""
+    regions = [step.region for step in compiled.steps if isinstance(step, CompiledRegion)]
+    code = link_regions(regions, compiled.objects) if regions else None
+    steps: list[NativeStep | PythonStep] = []
+    for step in compiled.steps:
+        if isinstance(step, PythonStep):
+            steps.append(step)
+        elif code is not None:
+            steps.append(NativeStep(step.region, code, step.weights))
+    return Program(compiled.inputs, compiled.outputs, tuple(steps), compiled.constants, metadata)
+
+
+def _warn_of_fallback(model: Model, program: Program, options: SessionOptions) -> None:
+    if not program.python_steps or options.log_severity_level > 2:
+        return
+    counted = Counter(step.kernel for step in program.python_steps)
+    listed = ", ".join(f"{name} ({count})" if count > 1 else name for name, count in sorted(counted.items()))
+    warnings.warn(
+        f"{model.source.name}: these operators have no native code for their types and attributes and run in Python, "
+        f"which is slow: {listed}. `sardonyx inspect` shows where; SessionOptions.strict refuses such models.",
+        RuntimeWarning,
+        stacklevel=4,
+    )

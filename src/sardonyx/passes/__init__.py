@@ -1,0 +1,1 @@
+"""Rewrites of the graph, from simplification to fusion; ``pipeline`` lists them in order."""

@@ -1,0 +1,101 @@
+"""Constant folding: nodes whose inputs are all constants are computed once, here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from sardonyx.graph.info import TensorInfo
+from sardonyx.passes.rewriting import Rewriter, is_op
+
+__all__ = ["fold_constants"]
+
+MAX_GROWTH = 4 << 20
+"""Bytes by which a folded result may be larger than the constants it is computed from (a ConstantOfShape is better
+computed when it is needed)."""
+
+_RANDOM = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
+
+
+def fold_constants(rewriter: Rewriter) -> None:
+    """Replaces nodes by their results where all inputs are constants and the result is not much larger than these,
+    and values whose contents inference knows by constants."""
+    for node in list(rewriter.graph):
+        if node.op_type in _RANDOM or any(v.is_graph_output() for v in node.outputs):
+            continue
+        known = [_known(rewriter.of(value)) if value.name else None for value in node.outputs]
+        if known and all(array is not None for array in known):
+            _replace(rewriter, node, known)
+            continue
+        constants = [rewriter.const(value) for value in node.inputs]
+        if any(value is not None and array is None for value, array in zip(node.inputs, constants, strict=True)):
+            continue
+        if not _fits(rewriter, node, sum(array.nbytes for array in constants if array is not None)):
+            continue
+        results = _evaluate(rewriter, node, constants)
+        if results is not None:
+            _replace(rewriter, node, results)
+            rewriter.changed()
+
+
+def _known(info: TensorInfo) -> Any:
+    if info.values is None or info.shape is None or info.dtype is None:
+        return None
+    if not all(isinstance(v, int) for v in info.values) or not all(isinstance(d, int) for d in info.shape):
+        return None
+    return np.array(info.values, info.dtype.numpy).reshape(tuple(int(d) for d in info.shape if isinstance(d, int)))
+
+
+def _fits(rewriter: Rewriter, node: ir.Node, given: int) -> bool:
+    """Whether the outputs have known sizes of which the sum is not much above the inputs'."""
+    total = 0
+    for value in node.outputs:
+        info = rewriter.of(value)
+        if info.dtype is None or info.shape is None or not all(isinstance(d, int) for d in info.shape):
+            return False
+        size = info.dtype.itemsize
+        for d in info.shape:
+            size *= int(d) if isinstance(d, int) else 1
+        total += size
+    return total <= 2 * given + MAX_GROWTH
+
+
+def _evaluate(rewriter: Rewriter, node: ir.Node, constants: list[Any]) -> list[Any] | None:
+    """The outputs by onnx's reference implementation; None where it cannot."""
+    if any(a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for a in node.attributes.values()):
+        return None
+    if is_op(node, "Constant"):
+        return None
+    from onnx.reference import ReferenceEvaluator
+
+    proto = ir.to_proto(node)
+    feeds = {v.name: c for v, c in zip(node.inputs, constants, strict=True) if v is not None and v.name}
+    wanted = [v.name for v in node.outputs if v.name]
+    graph = onnx.helper.make_graph(
+        [proto], "fold", [onnx.ValueInfoProto(name=n) for n in feeds], [onnx.ValueInfoProto(name=n) for n in wanted]
+    )
+    imports = [onnx.helper.make_opsetid(node.domain, rewriter.info.opset(node))]
+    model = onnx.helper.make_model(graph, opset_imports=imports)
+    try:
+        results = ReferenceEvaluator(model).run(None, feeds)
+    except Exception:
+        return None  # left for the run, where the failure belongs and is reported
+    by_name = dict(zip(wanted, results, strict=True))
+    outputs = [by_name.get(v.name or "") for v in node.outputs]
+    if not all(r is None or isinstance(r, (np.ndarray, np.generic)) for r in outputs):
+        return None
+    for value, result in zip(node.outputs, outputs, strict=True):
+        dtype = rewriter.of(value).dtype
+        if result is None or dtype is None or np.asarray(result).dtype != dtype.numpy:
+            return None
+    return outputs
+
+
+def _replace(rewriter: Rewriter, node: ir.Node, results: list[Any]) -> None:
+    for value, result in zip(node.outputs, results, strict=True):
+        if value.uses() and result is not None:
+            rewriter.replace(value, rewriter.initializer(np.asarray(result), f"{value.name}_folded"))
+    rewriter.remove(node)

@@ -1,0 +1,75 @@
+"""The passes, in order: the table of contents of what happens to a graph before it is compiled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from sardonyx.graph.model import Model
+from sardonyx.passes.cleanup import common_subexpressions, dead_code, identities
+from sardonyx.passes.folding import fold_constants
+from sardonyx.passes.rewriting import Rewriter
+
+__all__ = ["PASSES", "Pass", "PassRun", "optimise"]
+
+BASIC, EXTENDED = 1, 2
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One rewrite of a graph: ``level`` is the lowest GraphOptimizationLevel that runs it; ``reason`` says why it
+    stands where it does."""
+
+    name: str
+    run: Callable[[Rewriter], None]
+    level: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class PassRun:
+    """What one pass did."""
+
+    name: str
+    changes: int
+    seconds: float
+
+
+PASSES: tuple[Pass, ...] = (
+    Pass("dead-code", dead_code, BASIC, "first, so that no later pass works on what nobody uses"),
+    Pass("fold-constants", fold_constants, BASIC, "before patterns are matched: exporters hide constants in arithmetic"),
+    Pass("identities", identities, BASIC, "after folding, which shows operands to be neutral"),
+    Pass("common-subexpressions", common_subexpressions, BASIC, "before fusion, which would hide equal parts in kernels"),
+    Pass("sweep", dead_code, BASIC, "last: removes what fusion and folding left behind"),
+)
+
+
+def optimise(
+    model: Model,
+    *,
+    level: int = 99,
+    disabled: Collection[str] = (),
+    on_progress: Callable[[str, int, int], None] | None = None,
+    after: Callable[[Pass, Rewriter], None] | None = None,
+) -> list[PassRun]:
+    """Runs the passes of a level on a model, in place, and says what each did.
+
+    ``disabled`` names passes to leave out (ValueError for an unknown name); ``after`` is called after each pass, for
+    tests and ``inspect``.
+    """
+    unknown = set(disabled) - {p.name for p in PASSES}
+    if unknown:
+        raise ValueError(f"no pass is named {sorted(unknown)[0]!r}; there are {', '.join(p.name for p in PASSES)}")
+    chosen = [p for p in PASSES if p.level <= level and p.name not in disabled]
+    runs: list[PassRun] = []
+    for number, one in enumerate(chosen):
+        if on_progress is not None:
+            on_progress("optimising the graph", number, len(chosen))
+        rewriter = Rewriter(model.graph)
+        start = time.perf_counter()
+        one.run(rewriter)
+        runs.append(PassRun(one.name, rewriter.changes, time.perf_counter() - start))
+        if after is not None:
+            after(one, rewriter)
+    return runs
