@@ -3,8 +3,8 @@
     table:      for o: x = where o lies in the source; places[t, o], weights[t, o] for each tap t
     resample:   y[outer, o, inner] = sum over t of weights[t, o] * x[outer, places[t, o], inner]
 
-Every mode is such a sum: one tap for nearest, two for linear, four for cubic, and with antialiasing as many as there are
-source pixels under the filter. Coordinates and weights are computed in float64.
+Every mode is such a sum: one tap for nearest, two for linear, four for cubic, and with antialiasing as many as
+there are source pixels under the filter. Coordinates and weights are computed in float64.
 """
 
 from __future__ import annotations
