@@ -12,11 +12,12 @@ for task in [begin, end):                         # a block of rows x a group of
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sardonyx.dtypes import DType
-from sardonyx.kernels.gemm_grid import BLOCK_TILES, DEPTH, GROUP_PANELS, plan_grid
-from sardonyx.kernels.gemm_tile import Level, emit_tile, heights, row_offsets, split_rows
+from sardonyx.kernels.gemm_grid import BLOCK_TILES, GROUP_PANELS, plan_depth, plan_grid
+from sardonyx.kernels.gemm_tile import AHEAD_STEPS, Level, emit_tile, heights, row_offsets, split_rows
 from sardonyx.kernels.point import Apply, PointProgram, Position, emit_point, emit_store
 from sardonyx.kernels.sizes import emit_dim
 from sardonyx.lang import KernelBuilder, Pointer, Type, Value
@@ -28,6 +29,7 @@ REGISTER_EPILOGUE = 6
 """Most pointwise operations that are applied while all sums are in registers; more would push sums out of them."""
 
 PAGE = 4096
+CACHE_LINE = 64
 
 
 def epilogue_cost(program: PointProgram) -> int:
@@ -83,7 +85,8 @@ class _Emitter:
         self.grid = plan_grid(b.target, spec.dtype, spec.m, spec.n, spec.k)
         self.shape = self.grid.shape
         self.type = Type(spec.dtype, self.shape.lanes)
-        self.depth_blocks: Dim = maximum(ceildiv(spec.k, DEPTH), 1)
+        longest = plan_depth(b.target, self.shape, spec.dtype)
+        self.depth_blocks: Dim = maximum(ceildiv(spec.k, longest), 1)
         self.depth: Dim = align_up(ceildiv(spec.k, self.depth_blocks), 4)
         one_pass = isinstance(self.depth_blocks, int) and self.depth_blocks <= 1
         cheap = spec.cost <= REGISTER_EPILOGUE
@@ -93,7 +96,9 @@ class _Emitter:
         if not self.in_registers:
             self.block = b.local(spec.dtype, BLOCK_TILES * self.shape.rows * self.row_step)
         if self.copies_a:
-            self.copy_step = DEPTH + self.shape.lanes  # rows that are not a power of two apart
+            self.copy_step = (
+                self.depth if isinstance(self.depth, int) else longest
+            ) + self.shape.lanes  # rows that are not a power of two apart
             self.copy = b.local(spec.dtype, self.shape.rows * self.copy_step)
 
     def needs_copy(self) -> bool:
@@ -127,11 +132,17 @@ class _Emitter:
     def task(self) -> None:
         """One task: every depth block over all its tiles and panels."""
         b, k = self.b, self.spec.k
+        group = (self.last_panel - self.first_panel) * self.dim(k) * self.shape.columns
         if self.in_registers:
+            self.next_panels = group
             self.tiles(b.i64(0), k if isinstance(k, int) else self.dim(k))
             return
         with b.loop(self.dim(self.depth_blocks)) as part:
             start = part * self.dim(self.depth)
+            last = start + self.dim(self.depth) >= self.dim(k)
+            self.next_panels = b.select(
+                last, group - start * self.shape.columns, self.dim(self.depth) * self.shape.columns
+            )
             self.tiles(start, b.minimum(self.dim(self.depth), self.dim(k) - start))
         self.finish_block()
 
@@ -154,35 +165,38 @@ class _Emitter:
             for height, number in split_rows(spec.m, rows):
                 first, last = b.maximum(self.first_tile, begin), b.minimum(self.last_tile, begin + number)
                 with b.loop(last, first) as tile:
-                    self.tile(self.row(tile), height, start, depth)
+                    self.tile(tile, self.row(tile), height, start, depth)
                 begin += number
             return
         m = self.dim(spec.m)
         full = m // rows
         with b.loop(b.minimum(self.last_tile, full), self.first_tile) as tile:
-            self.tile(tile * rows, rows, start, depth)
+            self.tile(tile, tile * rows, rows, start, depth)
         with b.if_(self.last_tile > full):
             at = b.var(full * rows)
             for height in heights(rows)[1:]:
                 with b.if_(m - at.get() >= height):
-                    self.tile(at.get(), height, start, depth)
+                    self.tile(full, at.get(), height, start, depth)
                     at.set(at.get() + height)
 
-    def tile(self, row: Value, height: int, start: Value, depth: Value | int) -> None:
+    def tile(self, index: Value, row: Value, height: int, start: Value, depth: Value | int) -> None:
         """One tile of rows against the task's panels."""
         b, spec, columns = self.b, self.spec, self.shape.columns
         a = self.a.at(row * self.dim(spec.a_row) + start)
         step = self.dim(spec.a_row) if not isinstance(spec.a_row, int) else spec.a_row
+        origin, apart = a, row_offsets(step, height)
         if self.copies_a:
             self.copy_rows(a, height, depth)
             a, step = self.copy, self.copy_step
         offsets = row_offsets(step, height)
+
         whole = self.last_panel if not isinstance(spec.n, int) else b.minimum(self.last_panel, spec.n // columns)
 
         def panel(place: Value, vectors: int, last_columns: int = 0) -> None:
             weights, level, mask = self.weights(place, start, depth, vectors, last_columns)
             initial = None if self.in_registers else self.load_block(row, place, height, vectors, start)
-            sums = emit_tile(b, offsets, vectors, a, weights, [level], start=initial, mask=mask)
+            ahead = self.prefetcher(origin, apart, height, weights, index)
+            sums = emit_tile(b, offsets, vectors, a, weights, [level], start=initial, mask=mask, ahead=ahead)
             if self.in_registers:
                 self.finish_tile(sums, row, place * columns, last_columns)
             else:
@@ -193,6 +207,38 @@ class _Emitter:
         if isinstance(spec.n, int) and spec.n % columns:
             with b.if_(self.last_panel > spec.n // columns):
                 panel(b.i64(spec.n // columns), -(-(spec.n % columns) // self.shape.lanes), spec.n % columns)
+
+    def prefetcher(
+        self, rows: Pointer, apart: Sequence[Value | int], height: int, weights: Pointer, tile: Value
+    ) -> Callable[[Value], None] | None:
+        """What to ask for while a tile is summed: the rows of the next tile, and a share of the panels that come after
+        those of this task, so that both come from memory at an even rate."""
+        b, spec, columns = self.b, self.spec, self.shape.columns
+        if isinstance(spec.k, int) and spec.k < 2 * AHEAD_STEPS:
+            return None
+        line = CACHE_LINE // spec.dtype.itemsize
+        lines = AHEAD_STEPS * columns // line
+        share = -(-lines // self.sharing_tiles()) if spec.b_row is None else 0
+        first = tile * share % lines * line
+
+        def ahead(k: Value) -> None:
+            following = rows.at(k + height * self.dim(spec.a_row))
+            for offset in apart:
+                b.prefetch(following.at(offset), locality=2)
+            panel = weights.at(self.next_panels + k * columns + first)
+            for place in range(share):
+                b.prefetch(panel.at(place * line), locality=2)
+
+        return ahead
+
+    def sharing_tiles(self) -> int:
+        """The number of tiles that go over the same panels before others are needed."""
+        tiles = self.grid.tiles
+        if not isinstance(tiles, int):
+            return BLOCK_TILES
+        if self.in_registers or not isinstance(self.grid.blocks, int):
+            return max(1, tiles)
+        return max(1, -(-tiles // max(1, self.grid.blocks)))
 
     def weights(
         self, place: Value, start: Value, depth: Value | int, vectors: int, columns: int

@@ -15,7 +15,7 @@ from sardonyx.kernels.gemm_tile import TileShape, choose_tile
 from sardonyx.symbols import Dim, ceildiv
 from sardonyx.targets import Target
 
-__all__ = ["DEPTH", "Grid", "plan_grid"]
+__all__ = ["Grid", "plan_depth", "plan_grid"]
 
 BLOCK_TILES = 8
 """Tiles of rows in one task; with GROUP_PANELS it bounds the task's sums to some 64 KiB."""
@@ -23,11 +23,8 @@ BLOCK_TILES = 8
 GROUP_PANELS = 4
 """Panels of columns in one task."""
 
-DEPTH = 384
-"""Longest stretch of k summed at once: a tile's rows of A and half a panel of B then stay in the first-level cache."""
-
 FEW_TASKS = 8
-SMALL_TASK = 1 << 20
+SMALL_TASK = 1 << 19
 """Multiply-adds under which a task is not worth cutting further."""
 
 
@@ -53,19 +50,28 @@ def plan_grid(target: Target, dtype: DType, m: Dim, n: Dim, k: Dim) -> Grid:
     tiles, panels = ceildiv(m, shape.rows), ceildiv(n, shape.columns)
     high, wide = BLOCK_TILES, GROUP_PANELS
     if isinstance(m, int) and isinstance(n, int):
-        high, wide = _smaller(shape, m, n, k if isinstance(k, int) else DEPTH)
+        depth = k if isinstance(k, int) else plan_depth(target, shape, dtype)
+        high, wide = _smaller(shape, m, n, depth)
     return Grid(shape, tiles, panels, ceildiv(tiles, high), ceildiv(panels, wide))
 
 
+def plan_depth(target: Target, shape: TileShape, dtype: DType) -> int:
+    """The longest stretch of k that is summed at once: a group's panels then take half of the second-level cache."""
+    fitting = target.caches.l2 // 2 // (GROUP_PANELS * shape.columns * dtype.itemsize)
+    return max(128, min(768, fitting))
+
+
 def _smaller(shape: TileShape, m: int, n: int, k: int) -> tuple[int, int]:
-    """Tiles and panels of a task, cut down where there would be few tasks and each has work enough."""
-    high, wide = BLOCK_TILES, GROUP_PANELS
+    """Tiles and panels of a task, cut down where there would be few tasks and each has work enough.
+
+    Panels are kept as long as possible: a tile's rows of A are read from the first-level cache by all of them but one.
+    """
+    high, wide = min(BLOCK_TILES, -(-m // shape.rows)), min(GROUP_PANELS, -(-n // shape.columns))
     while (high > 1 or wide > 1) and -(-m // (high * shape.rows)) * -(-n // (wide * shape.columns)) < FEW_TASKS:
-        rows, columns = min(high * shape.rows, m), min(wide * shape.columns, n)
-        if rows * columns * k < 2 * SMALL_TASK:
+        if high * shape.rows * wide * shape.columns * k < 2 * SMALL_TASK:
             break
-        if wide > 1 and (columns >= rows or high == 1):
-            wide //= 2
-        else:
+        if high > 1:
             high //= 2
-    return high, wide
+        else:
+            wide //= 2
+    return max(high, 1), max(wide, 1)

@@ -12,7 +12,7 @@ padded with zeros, so that only stores need masks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -37,6 +37,8 @@ __all__ = [
 
 # Multiply-adds that must be in flight to hide their latency: 4 to 5 cycles, two a cycle.
 INDEPENDENT_SUMS = 8
+AHEAD_STEPS = 16
+"""Steps of the innermost loop between two times that prefetches are made: a cache line of float32 of each row of A."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def choose_tile(target: Target, dtype: DType, columns: Dim) -> TileShape:
     return TileShape(8, 3, lanes) if many else TileShape(6 if target.has_fma else 4, 2, lanes)
 
 
-def row_offsets(stride: Operand, rows: int) -> list[Operand]:
+def row_offsets(stride: Value | int, rows: int) -> list[Value | int]:
     """Offsets of evenly spaced rows for ``emit_tile``."""
     return (
         [row * stride for row in range(rows)]
@@ -129,6 +131,7 @@ def emit_tile(
     start: Sequence[Sequence[Value]] | None = None,
     lanes: int | None = None,
     mask: Value | None = None,
+    ahead: Callable[[Value], None] | None = None,
 ) -> list[list[Value]]:
     """Sums one tile and gives its accumulators ``[row][vector]``, of the panel's dtype.
 
@@ -136,14 +139,15 @@ def emit_tile(
     converted to the panel's dtype one by one. ``panel`` points at the first vector of B; consecutive vectors of a step
     are adjacent. ``levels`` are the reduction loops, outermost first. The order of summation is fixed by ``levels``
     and the tile's size alone. ``start`` are sums to go on from; ``lanes`` defaults to the target's full vectors;
-    ``mask`` tells which lanes of the last vector of B may be read, where B is not packed.
+    ``mask`` tells which lanes of the last vector of B may be read, where B is not packed. ``ahead(k)`` is built once
+    for every ``AHEAD_STEPS`` steps of the innermost loop: the place for prefetches.
     """
     lanes = lanes or b.target.lanes(panel.dtype.itemsize)
     masks: list[Value | None] = [*[None] * (vectors - 1), mask]
     tile = _Tile(b, rows, a, panel, Type(panel.dtype, lanes), masks)
     sums = tile.variables(start)
     with _nest(b, levels[:-1]) as (a_offset, b_offset):
-        tile.reduce(sums, levels[-1], a_offset, b_offset)
+        tile.reduce(sums, levels[-1], a_offset, b_offset, ahead)
     return [[tile.total([chain[row][v] for chain in sums]) for v in range(vectors)] for row in range(len(rows))]
 
 
@@ -188,11 +192,25 @@ class _Tile:
         rest = [[[self.b.var(zero) for _ in row] for row in first] for _ in range(self.chains - 1)]
         return [[[self.b.var(value) for value in row] for row in first], *rest]
 
-    def reduce(self, sums: list[list[list[Var]]], level: Level, a_offset: Operand, b_offset: Operand) -> None:
+    def reduce(
+        self,
+        sums: list[list[list[Var]]],
+        level: Level,
+        a_offset: Operand,
+        b_offset: Operand,
+        ahead: Callable[[Value], None] | None,
+    ) -> None:
         """The innermost loop, ``chains`` steps at a time, and what is left over."""
         b, count, chains = self.b, level.count, self.chains
         if chains == 1:
-            with b.loop(count) as k:
+            done: Operand = 0
+            if ahead is not None:
+                done = count - count % AHEAD_STEPS
+                with b.loop(done, 0, AHEAD_STEPS) as first:
+                    ahead(first)
+                    with b.loop(first + AHEAD_STEPS, first) as k:
+                        self.step(sums[0], level, a_offset, b_offset, k, 0)
+            with b.loop(count, done) as k:
                 self.step(sums[0], level, a_offset, b_offset, k, 0)
             return
         whole = count - count % chains
