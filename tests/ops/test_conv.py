@@ -77,3 +77,27 @@ def check(given: dict[str, Any], tolerance: float = 2e-5, **how: Any) -> Array:
 @pytest.mark.parametrize("seed", range(40))
 def test_random_2d(seed: int) -> None:
     check(case(seed, 2, wide=seed % 2 == 0), constant=[1] if seed % 3 else [])
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("rank", [1, 3])
+def test_random_other_ranks(rank: int, seed: int) -> None:
+    check(case(seed, rank, wide=True), constant=[1])
+
+
+GROUPS = [(1, 1), (1, 2), (1, 3), (2, 2), (4, 4), (2, 4), (8, 8), (3, 5), (6, 2), (16, 16), (20, 24)]
+
+
+@pytest.mark.parametrize(("channels", "results"), GROUPS)
+@pytest.mark.parametrize("seed", range(6))
+def test_groups(channels: int, results: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    rank = 1 + seed % 3
+    given = case(seed, rank)
+    group = int(random.integers(2, 40))
+    kernel, x = given["w"].shape[2:], given["x"]
+    given["x"] = random.standard_normal((x.shape[0], channels * group, *x.shape[2:])).astype(np.float32)
+    given["w"] = random.standard_normal((results * group, channels, *kernel)).astype(np.float32)
+    given["bias"] = random.standard_normal(results * group).astype(np.float32)
+    given["options"]["group"] = group
+    check(given, constant=[1, 2])

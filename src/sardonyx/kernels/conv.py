@@ -10,8 +10,8 @@
                     store(epilogue(sums))
 
 The input lies channels last with its padding (kernels/conv_pad.py), so that the elements under one row of the
-kernel are adjacent and no element is tested. A 1 x 1 convolution is the case of one tap; with all pixels in one loop it is
-a plain matrix product. A transposed convolution is one such convolution for each phase of its stride.
+kernel are adjacent and no element is tested. A 1 x 1 convolution is the case of one tap; with all pixels in one loop it
+is a plain matrix product. A transposed convolution is one such convolution for each phase of its stride.
 """
 
 from __future__ import annotations

@@ -9,14 +9,14 @@ import math
 from dataclasses import dataclass
 
 from sardonyx.dtypes import DType
-from sardonyx.lang import I64, KernelBuilder, Type
+from sardonyx.lang import I64, KernelBuilder, Pointer, Type, Value
 
 __all__ = ["ConvPack"]
 
 
 @dataclass(frozen=True)
 class ConvPack:
-    """Packs weights into panels of ``columns`` results.
+    """Packs weights into panels of ``columns`` results (a multiple of the vector's lanes, or fewer than them).
 
     ``loops`` are (count, stride) of the reduction, outermost first: taps, then input channels; ``group_stride`` and
     ``result_stride`` step through groups and results of one group. Strides may be negative (reversed taps). Buffer 0 is
@@ -69,14 +69,18 @@ class ConvPack:
                 for count, stride in reversed(self.loops):
                     offset = offset + rest % count * stride
                     rest = rest // count
-                for column in range(0, self.columns, lanes):
-                    mask = b.tail_mask(left - column, lanes) if lanes > 1 else None
-                    steps = (b.iota(I64.with_lanes(lanes)) + column) * self.result_stride
-                    if mask is None:
-                        value = b.var(b.zero(Type(self.dest)))
-                        with b.if_(left > column):
-                            value.set(origin.load(offset + steps).to(self.dest))
-                        packed = value.get()
-                    else:
-                        packed = origin.at(offset).gather(steps, mask).to(self.dest)
-                    target.store(packed, row * self.columns + column)
+                with b.loop(self.columns, 0, lanes) as column:
+                    self._columns(b, origin.at(offset), target.at(row * self.columns + column), column, left, lanes)
+
+    def _columns(
+        self, b: KernelBuilder, origin: Pointer, target: Pointer, column: Value, left: Value, lanes: int
+    ) -> None:
+        """One vector of results of one row."""
+        if lanes == 1:
+            value = b.var(b.zero(Type(self.dest)))
+            with b.if_(left > column):
+                value.set(origin.load(column * self.result_stride).to(self.dest))
+            target.store(value.get())
+            return
+        steps = (b.iota(I64.with_lanes(lanes)) + column) * self.result_stride
+        target.store(origin.gather(steps, b.tail_mask(left - column, lanes)).to(self.dest))

@@ -14,6 +14,8 @@ from sardonyx.ops.conv_lowering import (
     Weights,
     channels_last,
     dense_strides,
+    direct_sums,
+    few_channels,
     pad_input,
     plain_input,
     product_of_taps,
@@ -39,7 +41,7 @@ def conv_window(
     if x.shape is None or (w.shape is None and not kernel_shape):
         return None
     if len(x.shape) < 3:
-        ctx.fail(f"input 0 must have batch, channels and at least one spatial dimension; its shape is {list(x.shape)}")
+        ctx.fail(f"input 0 must have batch, channels and spatial dimensions; its shape is {list(x.shape)}")
     given: Sequence[Dim] = kernel_shape
     if w.shape is not None:
         if len(w.shape) != len(x.shape):
@@ -145,6 +147,11 @@ class Conv(Anchor):
         assert window is not None
         dtype = compute_dtype(x.dtype)
         weights, strides = self.weights(ctx)
+        bias = ctx.contiguous(2) if ctx.infer.optional(2) is not None else None
+        if few_channels(ctx.target, dtype, self.group, weights.channels, weights.results):
+            output = ctx.output(0, channels_last(len(window.kernel) + 2))
+            direct_sums(ctx, dtype, plain_input(ctx), weights, bias, window, output)
+            return
         positions = ctx.outputs[0].shape
         assert positions is not None
         steps = zip(positions[2:], window.kernel, window.strides, window.dilations, strides, strict=True)
@@ -157,7 +164,6 @@ class Conv(Anchor):
             source = pad_input(ctx, dtype, window.begin, used, window.strides[-1])
         else:
             source = plain_input(ctx)
-        bias = ctx.contiguous(2) if ctx.infer.optional(2) is not None else None
         output = ctx.output(0, channels_last(len(positions)))
         product_of_taps(ctx, dtype, source, weights, bias, axes, output, flat=self.flat(ctx.infer))
 

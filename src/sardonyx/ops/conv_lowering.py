@@ -11,10 +11,14 @@ from sardonyx.kernels.conv import Conv, Loop, Tap
 from sardonyx.kernels.conv_pack import ConvPack
 from sardonyx.kernels.conv_pad import ConvPad
 from sardonyx.kernels.conv_plan import plan_cut
+from sardonyx.kernels.depthwise import Depthwise
 from sardonyx.kernels.slots import Slots
 from sardonyx.kernels.spec import Operand
+from sardonyx.kernels.window import Sliding, sliding_tasks
 from sardonyx.ops.base import LowerContext
+from sardonyx.ops.spatial import Window
 from sardonyx.symbols import Dim, product
+from sardonyx.targets import Target
 
 __all__ = [
     "FLOATS",
@@ -23,14 +27,19 @@ __all__ = [
     "Weights",
     "channels_last",
     "dense_strides",
+    "direct_sums",
+    "few_channels",
     "pad_input",
     "plain_input",
     "prepare",
     "product_of_taps",
+    "slide",
 ]
 
 FLOATS = (dtypes.float32, dtypes.float64, dtypes.float16, dtypes.bfloat16)
 
+ROW_TASKS = 32
+"""Tasks wanted of a window's rows; fewer rows than that are cut by channels too."""
 LINE = 64
 SET_PERIOD = 4096
 """Bytes of a cache line, and the distance at which addresses share a set of the first cache on common processors."""
@@ -214,3 +223,83 @@ def product_of_taps(
     work = 2 * out_batch * product(axis.size for axis in axes) * weights.groups * weights.results
     work = work * product(axis.taps for axis in axes) * weights.channels
     ctx.call(kernel, operands, [*slots.sizes, *fused.sizes], slots.resolve(kernel.tasks()), work)
+
+
+def few_channels(target: Target, dtype: DType, groups: int, channels: int, results: int) -> bool:
+    """Whether a grouped convolution has too few channels per group to fill vectors as a product."""
+    lanes = target.lanes(dtype.itemsize)
+    if groups == 1 or results >= lanes:
+        return False
+    return channels == 1 or (lanes % results == 0 and channels <= results)
+
+
+def slide(
+    ctx: LowerContext, slots: Slots, source: Source, window: Window, output: Operand, itemsize: int
+) -> tuple[Sliding, tuple[Dim, ...]]:
+    """The nest of a window over the source, and the output's strides: batch and spatial dimensions."""
+    batch, channels, *outs = output.shape
+    assert isinstance(channels, int)
+    lanes = ctx.target.lanes(itemsize)
+    rows = batch * product(outs[:-1])
+    blocks = max(1, min(-(-ROW_TASKS // max(1, rows)), channels // (4 * lanes))) if isinstance(rows, int) else 1
+    sliding = Sliding(
+        slots.add(batch),
+        channels,
+        tuple(slots.add(size) for size in source.sizes),
+        tuple(slots.add(size) for size in outs),
+        window.kernel,
+        window.strides,
+        window.dilations,
+        tuple(slots.add(pad) for pad in window.begin),
+        tuple(slots.add(stride) for stride in source.strides),
+        -(-channels // (blocks * lanes)) * lanes,
+        8 if ctx.target.vector_registers >= 32 else 4,
+    )
+    return sliding, tuple(slots.add(stride) for stride in dense_strides([batch, *outs], channels))
+
+
+def direct_sums(
+    ctx: LowerContext,
+    dtype: DType,
+    source: Source,
+    weights: Weights,
+    bias: Operand | None,
+    window: Window,
+    output: Operand,
+) -> None:
+    """One convolution with few channels in each group, by kernels/depthwise.py."""
+    slots = Slots()
+    sliding, out_strides = slide(ctx, slots, source, window, output, dtype.itemsize)
+    lanes = ctx.target.lanes(dtype.itemsize)
+    pitch = -(-sliding.channels // lanes) * lanes
+    steps = dense_strides([weights.channels, *window.kernel])
+    loops = [(count, int(step)) for count, step in zip(window.kernel, steps[1:], strict=True) if isinstance(step, int)]
+    loops.append((weights.channels, weights.channel_stride))
+    pack = ConvPack(
+        weights.operand.dtype,
+        dtype,
+        1,
+        sliding.channels,
+        pitch,
+        tuple(loops),
+        weights.group_stride,
+        weights.result_stride,
+    )
+    fused = ctx.epilogue([[0], *([axis + 2] for axis in range(len(window.kernel))), [1]])
+    kernel = Depthwise(
+        sliding,
+        dtype,
+        source.operand.dtype,
+        output.dtype,
+        weights.channels,
+        weights.results,
+        pitch,
+        out_strides,
+        None if bias is None else bias.dtype,
+        fused.program,
+        len(slots.sizes),
+    )
+    operands = [output, source.operand, prepare(ctx, pack, weights)]
+    operands += [*([] if bias is None else [bias]), *fused.operands]
+    work = 2 * product(output.shape) * pack.depth
+    ctx.call(kernel, operands, [*slots.sizes, *fused.sizes], slots.resolve(sliding_tasks(sliding)), work)

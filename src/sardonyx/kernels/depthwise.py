@@ -1,0 +1,123 @@
+"""Convolutions whose groups have few channels: sums over vectors of output channels.
+
+    for row, tile of pixels, vector of channels:            # kernels/window.py
+        sums[pixel][:] = bias[:]
+        for tap inside the image: for j < group_channels:
+            sums[pixel][:] += x[pixel, input channels of the lanes, j] * w[tap][j][:]
+        store(epilogue(sums))
+
+Depthwise convolution is the case of one input and one output channel per group: the input is then a plain vector.
+Otherwise each lane picks its channel from a vector of neighbouring ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sardonyx.dtypes import DType
+from sardonyx.kernels.point import PointProgram, Position, emit_point, emit_store
+from sardonyx.kernels.window import Nest, Sliding, Tile
+from sardonyx.lang import I64, KernelBuilder, Type, Value, Var
+from sardonyx.symbols import Dim, symbol
+
+__all__ = ["Depthwise"]
+
+
+@dataclass(frozen=True)
+class Depthwise:
+    """A grouped convolution with ``group_channels`` input and ``group_results`` output channels in each group.
+
+    Buffers: 0 output, 1 input, 2 weights as [tap][group channel][output channel] with ``weight_pitch`` (a multiple of
+    the vector's lanes) output channels, 3 bias (with ``bias``), then the epilogue's. ``out_strides`` are the output's:
+    batch and spatial dimensions; channels are adjacent. ``sizes`` counts the kernel's own i64 arguments.
+    """
+
+    sliding: Sliding
+    dtype: DType
+    in_dtype: DType
+    out_dtype: DType
+    group_channels: int
+    group_results: int
+    weight_pitch: int
+    out_strides: tuple[Dim, ...]
+    bias: DType | None
+    program: PointProgram
+    sizes: int
+
+    @property
+    def name(self) -> str:
+        return "depthwise"
+
+    def emit(self, b: KernelBuilder) -> None:
+        Nest(b, self.sliding, _Body(self, b)).emit()
+
+
+class _Body:
+    """The multiply-adds of one tile."""
+
+    def __init__(self, spec: Depthwise, b: KernelBuilder) -> None:
+        self.spec = spec
+        self.b = b
+        self.lanes = b.target.lanes(spec.dtype.itemsize)
+        self.source = b.buffer(1, spec.in_dtype)
+        self.weights = b.buffer(2, spec.dtype)
+        self.sums: list[Var] = []
+        self.store_offset: Dim = symbol(f"i{len(spec.out_strides)}")
+        for axis, stride in enumerate(spec.out_strides):
+            self.store_offset = self.store_offset + symbol(f"i{axis}") * stride
+
+    def begin(self, tile: Tile) -> None:
+        spec, b = self.spec, self.b
+        start = b.zero(Type(spec.dtype, self.lanes))
+        if spec.bias is not None:
+            start = b.buffer(3, spec.bias).load(tile.channel, self.lanes, tile.mask).to(spec.dtype)
+        self.sums = [b.var(start) for _ in range(tile.count)]
+
+    def load(self, tile: Tile, offset: Value) -> list[Value]:
+        spec, lanes = self.spec, self.lanes
+        inputs, outputs = spec.group_channels, spec.group_results
+        if inputs == outputs == 1:
+            return [self.source.load(offset + tile.channel, lanes, tile.mask).to(spec.dtype)]
+        if lanes > 1 and lanes % outputs == 0 and spec.sliding.block % lanes == 0 and inputs <= outputs:
+            return self.shuffled(tile, offset)
+        channels = self.b.iota(I64.with_lanes(lanes)) + tile.channel if lanes > 1 else tile.channel
+        groups = channels // outputs
+        result = []
+        for j in range(inputs):
+            offsets = groups * inputs + j
+            at = self.source.at(offset)
+            value = at.gather(offsets, tile.mask) if lanes > 1 else at.load(offsets)
+            result.append(value.to(spec.dtype))
+        return result
+
+    def shuffled(self, tile: Tile, offset: Value) -> list[Value]:
+        """Whole groups in a vector: their input channels are one vector too, from which each lane picks its own."""
+        spec, b, lanes = self.spec, self.b, self.lanes
+        inputs, outputs = spec.group_channels, spec.group_results
+        first = tile.channel // outputs * inputs
+        mask = None
+        if tile.mask is not None or inputs < outputs:
+            total = spec.sliding.channels // outputs * inputs
+            here = b.i64(lanes // outputs * inputs)
+            mask = b.tail_mask(b.minimum(b.i64(total) - first, here), lanes)
+        loaded = self.source.load(offset + first, lanes, mask).to(spec.dtype)
+        picks = [[lane // outputs * inputs + j for lane in range(lanes)] for j in range(inputs)]
+        return [b.shuffle(loaded, None, pick) for pick in picks]
+
+    def tap(self, tile: Tile, tap: Value) -> list[Value]:
+        inputs, pitch = self.spec.group_channels, self.spec.weight_pitch
+        start = self.weights.at(tap * (inputs * pitch) + tile.channel)
+        return [start.load(j * pitch, self.lanes) for j in range(inputs)]
+
+    def step(self, tile: Tile, pixel: int, loaded: list[Value], tap: list[Value], place: Value) -> None:
+        total = self.sums[pixel]
+        for value, weight in zip(loaded, tap, strict=True):
+            total.set(self.b.fma(value, weight, total.get()))
+
+    def finish(self, tile: Tile) -> None:
+        spec, b = self.spec, self.b
+        for pixel, total in enumerate(self.sums):
+            index = [*tile.index[:-1], tile.index[-1] + pixel, tile.channel]
+            position = Position(index, self.lanes, len(index) - 1, tile.mask)
+            (result,) = emit_point(b, spec.program, position, [total.get()], 3 + (spec.bias is not None), spec.sizes)
+            emit_store(b, 0, spec.out_dtype, self.store_offset, result, position)
