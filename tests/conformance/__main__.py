@@ -41,7 +41,7 @@ def run_case(case: Case) -> int:
     for feeds, expected in material.sets:
         got = session.run(None, feeds)
         compare_all(got, expected, rtol=case.rtol, atol=case.atol, values=case.compare_values)
-    return len(session.python_steps)
+    return len(session.program.python_steps)
 
 
 def read_expected_failures() -> dict[str, str]:

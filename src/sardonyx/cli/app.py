@@ -1,0 +1,175 @@
+"""The commands and their options; each command's work is in a module of its own, imported when it is called."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sardonyx.cli.output import errors_as_messages
+
+__all__ = ["app"]
+
+
+class CacheAction(StrEnum):
+    """What to do with the cache."""
+
+    SHOW = "show"
+    CLEAR = "clear"
+
+
+app = typer.Typer(
+    name="sardonyx",
+    help="Compile ONNX models to native code and run them.\n\n"
+    "Start with `sardonyx check MODEL` to see whether a model runs natively, `sardonyx run MODEL --random` to run it, "
+    "and `sardonyx bench MODEL --random` to time it. Every command has --json for programs.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX file.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Threads = Annotated[int, typer.Option(help="Threads to use; 0 takes what the process may use.", min=0)]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input", "-i", metavar="[NAME=]FILE", help="Input from a .npz, .npy, .json or image file. May be repeated."
+    ),
+]
+Random = Annotated[bool, typer.Option("--random", help="Draw the inputs at random (seeded).")]
+Sizes = Annotated[
+    list[str] | None,
+    typer.Option("--size", metavar="NAME=N", help="A symbolic size for --random, such as batch=8. Others are 1."),
+]
+Seed = Annotated[int, typer.Option(help="Seed of --random.")]
+Below = Annotated[int, typer.Option(help="--random draws integers from 0 up to, but not including, this.", min=1)]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse a model with operators that would run in Python.")]
+Mean = Annotated[str, typer.Option(help="Image mean, per channel: float inputs get (pixel / 255 - mean) / std.")]
+Std = Annotated[str, typer.Option(help="Image standard deviation, per channel.")]
+
+
+@app.command()
+def run(
+    model: Model,
+    inputs: Inputs = None,
+    random: Random = False,
+    size: Sizes = None,
+    seed: Seed = 0,
+    below: Below = 2,
+    image_mean: Mean = "0",
+    image_std: Std = "1",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the outputs to this .npz file.")] = None,
+    threads: Threads = 0,
+    strict: Strict = False,
+    json: Json = False,
+) -> None:
+    """Run a model once and show its outputs.
+
+    Examples: `sardonyx run m.onnx -i x=x.npy`, `sardonyx run m.onnx -i photo.jpg -o out.npz`,
+    `sardonyx run m.onnx --random --size batch=8`.
+    """
+    with errors_as_messages(json):
+        from sardonyx.cli import run as command
+        from sardonyx.cli.source import FeedSource
+
+        source = FeedSource.of(inputs, random, size, seed, below, image_mean, image_std)
+        command.run(model, source, output=output, threads=threads, strict=strict, as_json=json)
+
+
+@app.command()
+def bench(
+    model: Model,
+    inputs: Inputs = None,
+    random: Random = False,
+    size: Sizes = None,
+    seed: Seed = 0,
+    below: Below = 2,
+    threads: Annotated[str, typer.Option(help="Thread counts to measure at, comma-separated.")] = "1,2",
+    engines: Annotated[
+        str, typer.Option(help="Engines to take turns, comma-separated; 'all' takes those that are installed.")
+    ] = "all",
+    rounds: Annotated[int, typer.Option(help="Rounds of turns.", min=1)] = 5,
+    seconds: Annotated[float, typer.Option(help="Seconds per engine and round.", min=0)] = 0.5,
+    json: Json = False,
+) -> None:
+    """Time a model, in turns with ONNX Runtime and OpenVINO where they are installed.
+
+    Shows latency percentiles, throughput, GFLOP/s and its share of this machine's measured peak, the ratio of the
+    times, and the largest difference of the outputs.
+    """
+    with errors_as_messages(json):
+        from sardonyx.cli import bench as command
+        from sardonyx.cli.source import FeedSource
+
+        source = FeedSource.of(inputs, random, size, seed, below)
+        command.bench(model, source, threads=threads, engines=engines, rounds=rounds, seconds=seconds, as_json=json)
+
+
+@app.command()
+def check(model: Model, json: Json = False) -> None:
+    """Say what a model is, what is wrong with it, and what runs natively and what does not.
+
+    Exits with 0 if every operator runs natively, 1 if the model cannot be loaded, 3 if some of it runs in Python.
+    """
+    with errors_as_messages(json):
+        from sardonyx.cli import check as command
+
+        command.check(model, as_json=json)
+
+
+@app.command()
+def inspect(
+    model: Model,
+    passes: Annotated[bool, typer.Option("--passes", help="What each pass did to the graph.")] = False,
+    graph: Annotated[
+        str | None, typer.Option("--graph", metavar="PASS", help="The graph before and after one pass.")
+    ] = None,
+    kernels: Annotated[bool, typer.Option("--kernels", help="The compiled kernels.")] = False,
+    ir: Annotated[str | None, typer.Option("--ir", metavar="KERNEL", help="A kernel's LLVM IR.")] = None,
+    assembly: Annotated[
+        str | None, typer.Option("--assembly", metavar="KERNEL", help="A kernel's machine code as assembly.")
+    ] = None,
+    buffers: Annotated[bool, typer.Option("--buffers", help="Where values lie in memory, and for how long.")] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Time per kernel, on inputs as for `run`.")] = False,
+    inputs: Inputs = None,
+    random: Random = False,
+    size: Sizes = None,
+    threads: Threads = 0,
+    json: Json = False,
+) -> None:
+    """Look into a compiled model: steps, passes, kernels, LLVM IR, assembly, buffers, time per kernel.
+
+    Without options it lists the steps. Examples: `sardonyx inspect m.onnx --passes`,
+    `sardonyx inspect m.onnx --graph fuse_activations`, `sardonyx inspect m.onnx --profile --random`.
+    """
+    with errors_as_messages(json):
+        from sardonyx.cli import inspect as command
+        from sardonyx.cli.source import FeedSource
+
+        wanted = command.Wanted(passes, graph, kernels, ir, assembly, buffers, profile)
+        source = FeedSource.of(inputs, random, size) if profile else None
+        command.inspect(model, wanted, source, threads=threads, as_json=json)
+
+
+@app.command()
+def cache(
+    action: Annotated[CacheAction, typer.Argument(help="`show`, or `clear` to delete every entry.")] = CacheAction.SHOW,
+    json: Json = False,
+) -> None:
+    """Show or clear the cache of compiled code."""
+    with errors_as_messages(json):
+        from sardonyx.cli import cache as command
+
+        (command.clear if action is CacheAction.CLEAR else command.show)(as_json=json)
+
+
+@app.command()
+def version(json: Json = False) -> None:
+    """Show the versions of sardonyx and of what it stands on, and the machine it compiles for."""
+    from sardonyx.cli import version as command
+
+    command.version(as_json=json)
