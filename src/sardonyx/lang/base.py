@@ -44,6 +44,15 @@ class BuilderBase:
             return self.value(scalar, type_)
         return self.value(ir.Constant(type_.llvm, [scalar] * type_.lanes), type_)
 
+    def constant_of(self, value: Value) -> float | int | None:
+        """The number in every lane of a value made by ``const``; None for any other value."""
+        if not isinstance(value.ir, ir.Constant):
+            return None
+        number = value.ir.constant
+        if isinstance(number, list):
+            number = number[0].constant
+        return number if isinstance(number, int | float) else None
+
     def i64(self, number: int) -> Value:
         return self.const(number, I64)
 
@@ -60,6 +69,8 @@ class BuilderBase:
         if value.lanes != 1:
             raise TypeError(f"splat of {value.type} to {lanes} lanes: only a scalar can be broadcast")
         wide = value.type.with_lanes(lanes)
+        if isinstance(value.ir, ir.Constant):
+            return self.value(ir.Constant(wide.llvm, [value.ir] * lanes), wide)
         one = self.ir.insert_element(ir.Constant(wide.llvm, ir.Undefined), value.ir, ir.Constant(I32.llvm, 0))
         zeros = ir.Constant(ir.VectorType(I32.llvm, lanes), None)
         return self.value(self.ir.shuffle_vector(one, ir.Constant(wide.llvm, ir.Undefined), zeros), wide)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -38,7 +40,9 @@ class Memory(BuilderBase):
         else:
             name = f"llvm.masked.load.{self._memory_name(type_)}.p0"
             zero = ir.Constant(type_.llvm_memory, None)
-            raw = self.intrinsic(name, type_.llvm_memory, [pointer.ir, ir.Constant(ir.IntType(32), align), mask.ir, zero])
+            raw = self.intrinsic(
+                name, type_.llvm_memory, [pointer.ir, ir.Constant(ir.IntType(32), align), mask.ir, zero]
+            )
         return self._from_memory(raw, type_)
 
     def store(self, pointer: Pointer, value: Value, mask: Value | None = None) -> None:
@@ -74,7 +78,9 @@ class Memory(BuilderBase):
         every = self.const(True, BOOL.with_lanes(lanes)) if mask is None else mask
         name = f"llvm.masked.scatter.{self._memory_name(value.type)}.v{lanes}p0"
         align = ir.Constant(ir.IntType(32), pointer.dtype.itemsize)
-        self.intrinsic(name, ir.VoidType(), [self._to_memory(value), self._addresses(pointer, offsets), align, every.ir])
+        self.intrinsic(
+            name, ir.VoidType(), [self._to_memory(value), self._addresses(pointer, offsets), align, every.ir]
+        )
 
     def _addresses(self, pointer: Pointer, offsets: Value) -> Any:
         raw = self.ir.gep(pointer.ir, [offsets.ir], source_etype=Type(pointer.dtype).memory_element)
@@ -85,6 +91,18 @@ class Memory(BuilderBase):
         """Asks for a cache line that will be read soon."""
         number = lambda n: ir.Constant(ir.IntType(32), n)  # noqa: E731
         self.intrinsic("llvm.prefetch.p0", ir.VoidType(), [pointer.ir, number(0), number(locality), number(1)])
+
+    def table(self, dtype: DType, numbers: Sequence[int | float]) -> Pointer:
+        """A constant array that lies beside the code; equal ones are shared."""
+        array = ir.ArrayType(Type(dtype).memory_element, len(numbers))
+        name = f"table_{dtype.name}_{hashlib.sha256(repr(tuple(numbers)).encode()).hexdigest()[:16]}"
+        known = self.module.globals.get(name)
+        if known is None:
+            known = ir.GlobalVariable(self.module, array, name)
+            known.linkage, known.global_constant, known.unnamed_addr = "private", True, True
+            known.align = 64
+            known.initializer = ir.Constant(array, list(numbers))
+        return self.pointer(known, dtype)
 
     def var(self, initial: Value) -> Var:
         """A mutable variable with a first value; lives in registers after mem2reg."""

@@ -1,0 +1,77 @@
+"""Applies functions of the kernel language to numpy arrays."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sardonyx import dtypes
+from sardonyx.dtypes import DType
+from sardonyx.lang import Module, Value
+from sardonyx.lang.compile import compile_text
+from sardonyx.lang.host import host_target
+from sardonyx.lang.loader import load_objects
+from sardonyx.targets import Target
+
+Array = npt.NDArray[Any]
+_SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+
+
+def text_of(
+    build: Callable[..., Value], inputs: list[DType], result: DType, target: Target, lanes: int | None = None
+) -> str:
+    """The module of a kernel that stores ``build`` of its inputs' elements, a vector at a time."""
+    module = Module(target, "test")
+    width = lanes or target.lanes(max(d.itemsize for d in (*inputs, result)))
+    with module.kernel("kernel") as b:
+        pointers = [b.buffer(k, d) for k, d in enumerate(inputs)]
+        destination = b.buffer(len(inputs), result)
+
+        def body(i: Value, mask: Value | None) -> None:
+            destination.store(build(*(p.load(i, width, mask) for p in pointers)), i, mask)
+
+        b.vector_loop(b.end, width, body)
+    return module.text()
+
+
+def apply(
+    build: Callable[..., Value],
+    *arrays: Array,
+    result: DType | None = None,
+    target: Target | None = None,
+    lanes: int | None = None,
+) -> Array:
+    """``build`` on every element of arrays of one length; the result has the first one's dtype unless given."""
+    target = target or host_target()
+    inputs = [dtypes.from_numpy(a.dtype) for a in arrays]
+    out = result or inputs[0]
+    loaded = load_objects([compile_text(text_of(build, inputs, out, target, lanes), target)], ["kernel"])
+    contiguous = [np.ascontiguousarray(a) for a in arrays]
+    answer = np.zeros(arrays[0].shape, out.numpy)
+    pointers = (ctypes.c_void_p * (len(arrays) + 1))(*(a.ctypes.data for a in (*contiguous, answer)))
+    assert _SIGNATURE(loaded.addresses["kernel"])(pointers, None, 0, arrays[0].size) == 0
+    return answer
+
+
+def ulps(got: Array, expected: npt.NDArray[np.longdouble]) -> npt.NDArray[np.float64]:
+    """The error of each element in units in the last place of the correctly rounded result.
+
+    ``expected`` is of higher precision. Where that rounds to NaN, an infinity or zero, anything else is infinitely wrong.
+    """
+    with np.errstate(all="ignore"):
+        rounded = expected.astype(got.dtype)
+        ordinary = np.isfinite(rounded) & np.isfinite(got)
+        unit = np.spacing(np.abs(np.where(ordinary, rounded, 1))).astype(np.longdouble)
+        error = np.where(ordinary, np.abs(got.astype(np.longdouble) - expected) / unit, 0)
+        # a result that rounds to infinity may also be the largest number, and the reverse
+        largest = np.finfo(got.dtype).max
+        clamped = np.clip(got, -largest, largest).astype(np.longdouble), np.clip(expected, -largest, largest)
+        edge = np.isinf(rounded) ^ np.isinf(got)
+        error = np.where(edge, np.abs(clamped[0] - clamped[1]) / np.spacing(largest), error)
+        wrong = (np.isnan(rounded) != np.isnan(got)) | (edge & np.isnan(rounded + got))
+        signs = (rounded == 0) & (got == 0) & (np.signbit(rounded) != np.signbit(got))
+        return np.where(wrong | signs, np.inf, error).astype(np.float64)
