@@ -19,6 +19,8 @@ _lock = threading.Lock()
 
 def install_pool(compiled: bytes | None = None) -> None:
     """Makes sure that the process has its thread pool; ``compiled`` is its object code where a cache holds it."""
+    if code() is not None:
+        return  # without the lock, which another thread may hold while this process forks
     with _lock:
         if code() is None:
             loaded = load_objects([compiled or pool_object(host_target())], POOL_SYMBOLS)
