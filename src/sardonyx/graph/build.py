@@ -301,7 +301,9 @@ class GraphBuilder:
         if custom:
             emitter.nodes.append(node)
             return outputs
-        check_node(node, require_schema(domain, node.op_type, node.version or 1))
+        schema = require_schema(domain, node.op_type, node.version or 1)
+        check_node(node, schema)
+        node.version = schema.version  # for a deprecated operator, the last that had it
         if domain == "" and node.op_type == "Constant":
             return [_constant(node, emitter)]
         names = [value.name for value in outputs]

@@ -42,6 +42,7 @@ class Expansion:
             name, old.name = old.name, None
             old.replace_all_uses_with(new, replace_graph_outputs=True)
             new.name = name
+            new.type, new.shape = new.type or old.type, new.shape or old.shape
         graph.remove(self.node, safe=True)
 
 

@@ -193,7 +193,7 @@ def _linear_indices(indices: npt.NDArray[np.int64], shape: tuple[int, ...], coun
         linear = indices
         inside = np.logical_and(indices >= 0, indices < _count(shape))
     elif indices.shape == (count, len(shape)):
-        inside = np.logical_and(indices >= 0, indices < np.array(shape)).all(axis=1)
+        inside = np.logical_and.reduce((indices >= 0) & (indices < np.array(shape)), axis=1)
         strides = [_count(shape[axis + 1 :]) if count else 0 for axis in range(len(shape))]
         linear = np.where(inside, indices @ np.array(strides, np.int64), -1)
     else:

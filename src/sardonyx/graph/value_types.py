@@ -27,6 +27,7 @@ TYPE_TEXT = "sardonyx.type"
 DECLARED_SHAPE = "sardonyx.declared_shape"
 """Key in ``ir.Value.meta`` of the shape that the file claims for an intermediate value: a hint, not to be trusted."""
 
+_TENSOR_TEXTS = {element: f"tensor({element.name.lower()})" for element in ir.DataType}
 _CONTAINERS = {"seq": ir.SequenceType, "optional": ir.OptionalType}
 
 # Operators whose output type is named by an attribute, with the type when the attribute is absent (None: that of the
@@ -146,13 +147,15 @@ def type_text(value: ir.Value) -> str | None:
 
 
 def _type_text(of: ir.TypeProtocol) -> str:
+    if type(of) is ir.TensorType:  # isinstance is slow on classes that are protocols
+        return _TENSOR_TEXTS[of.dtype]
     if isinstance(of, ir.SparseTensorType):
         return f"sparse_tensor({of.dtype.name.lower()})"
     if isinstance(of, ir.SequenceType):
         return f"seq({_type_text(of.elem_type)})"
     if isinstance(of, ir.OptionalType):
         return f"optional({_type_text(of.elem_type)})"
-    return f"tensor({of.dtype.name.lower()})"
+    raise TypeError(f"{of!r} is no type of ONNX")
 
 
 def value_info(value: ir.Value, text: str | None, shape: ir.Shape | None) -> ValueInfo:

@@ -45,6 +45,9 @@ _CHILDREN: dict[str, dict[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
 }
 
+# The end of an attribute that is a number, a string or a list of them: field 20 (type), which writers put last.
+_PLAIN_ATTRIBUTES = frozenset(bytes([0xA0, 0x01, kind]) for kind in (1, 2, 3, 6, 7, 8))
+
 _MAGIC = {
     b"version https://git-lfs": "a git-LFS pointer, not the model itself: run `git lfs pull` to fetch the file",
     b"\x7fELF": "an ELF executable or library",
@@ -156,7 +159,7 @@ class _Scanner:
             child = children.get(item.number) if item.wire == _BYTES else None
             if child == "training":
                 out.skip(item.start, item.end)
-            elif child is not None and self._worth_descending(item):
+            elif child is not None and self._worth_descending(item, child):
                 if child == "tensor":
                     replacement = self._tensor(item.begin, item.end)
                 else:
@@ -164,8 +167,10 @@ class _Scanner:
                 out.replace(item, *replacement)
         return out.finish(end)
 
-    def _worth_descending(self, item: Field) -> bool:
+    def _worth_descending(self, item: Field, kind: str) -> bool:
         """Whether a message may hold a large payload or name an external file; protobuf checks the others."""
+        if kind == "attribute" and bytes(self.data[max(item.begin, item.end - 3) : item.end]) in _PLAIN_ATTRIBUTES:
+            return False  # a tree ensemble has a field for each of its million numbers
         return item.end - item.begin >= LARGE or b"location" in bytes(self.data[item.begin : item.end])
 
     def _tensor(self, begin: int, end: int) -> tuple[list[bytes | memoryview], int]:
