@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 
 from sardonyx.graph.info import TensorInfo
+from sardonyx.ops.inference import declared_info
 from sardonyx.passes.rewriting import Rewriter, is_op
 
 __all__ = ["fold_constants"]
@@ -23,7 +24,10 @@ _RANDOM = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLi
 def fold_constants(rewriter: Rewriter) -> None:
     """Replaces nodes by their results where all inputs are constants and the result is not much larger than these,
     and values whose contents inference knows by constants."""
+    info = declared_info(rewriter.graph)
+    rewriter.adopt(info)
     for node in list(rewriter.graph):
+        info.add_node(node)  # in step with folding, so that each node sees the constants found before it
         if node.op_type in _RANDOM or any(v.is_graph_output() for v in node.outputs):
             continue
         known = [_known(rewriter.of(value)) if value.name else None for value in node.outputs]
@@ -38,7 +42,6 @@ def fold_constants(rewriter: Rewriter) -> None:
         results = _evaluate(rewriter, node, constants)
         if results is not None:
             _replace(rewriter, node, results)
-            rewriter.changed()
 
 
 def _known(info: TensorInfo) -> Any:

@@ -7,8 +7,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from sardonyx.graph.model import Model
+from sardonyx.passes.activations import fuse_activations
+from sardonyx.passes.affine import fold_affine
+from sardonyx.passes.attention import fuse_attention
 from sardonyx.passes.cleanup import common_subexpressions, dead_code, identities
 from sardonyx.passes.folding import fold_constants
+from sardonyx.passes.norms import fuse_norms
 from sardonyx.passes.rewriting import Rewriter
 
 __all__ = ["PASSES", "Pass", "PassRun", "optimise"]
@@ -41,6 +45,10 @@ PASSES: tuple[Pass, ...] = (
     Pass("fold-constants", fold_constants, BASIC, "before patterns are matched: exporters hide constants in arithmetic"),
     Pass("identities", identities, BASIC, "after folding, which shows operands to be neutral"),
     Pass("common-subexpressions", common_subexpressions, BASIC, "before fusion, which would hide equal parts in kernels"),
+    Pass("fold-affine", fold_affine, BASIC, "before fusion: a scale folded into weights costs nothing at run time"),
+    Pass("activations", fuse_activations, EXTENDED, "before norms and attention, whose patterns hold none of them"),
+    Pass("norms", fuse_norms, EXTENDED, "one kernel in place of two reductions and their arithmetic"),
+    Pass("attention", fuse_attention, EXTENDED, "after folding, which shows scales to be constant"),
     Pass("sweep", dead_code, BASIC, "last: removes what fusion and folding left behind"),
 )
 

@@ -45,6 +45,10 @@ class Rewriter:
         """Forgets what was inferred."""
         self._info = None
 
+    def adopt(self, info: GraphInfo) -> None:
+        """Takes inference over from a pass that does it itself, node by node."""
+        self._info = info
+
     def of(self, value: ir.Value | None) -> TensorInfo:
         return TensorInfo() if value is None else self.info.of(value)
 
@@ -86,6 +90,8 @@ class Rewriter:
         tensor = tensor_of(np.ascontiguousarray(array).reshape(array.shape), name)
         value = ir.Value(name=name, const_value=tensor, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape))
         self.graph.register_initializer(value)
+        if self._info is not None:
+            self._info.add_constant(value)
         return value
 
     def node(
@@ -105,6 +111,8 @@ class Rewriter:
         for value in made.outputs:
             value.name = self.name(f"{name or op_type}_out")
         self.graph.insert_before(before, made)
+        if self._info is not None:
+            self._info.add_node(made)
         self.changes += 1
         return made
 
