@@ -73,17 +73,21 @@ class Accumulators:
 
     def sweep(self, element: Callable[[int, Position], Value]) -> None:
         """Combines ``element`` at every position of the reduced loops."""
+        flush = self.flush if self.totals else None
+        self.row.sweep(
+            lambda vector, position: self.add(vector, position, element(vector, position)), self.count, flush
+        )
 
-        def body(vector: int, position: Position) -> None:
-            variable, value = self.current[vector], element(vector, position)
-            added = combine(self.operation, variable.get(), value)
-            if position.mask is not None and self.row.walk.nest.across:
-                added = value.b.select(position.mask, added, variable.get())
-            variable.set(added)
+    def add(self, vector: int, position: Position, value: Value) -> None:
+        """Combines one value, in the body of a sweep with ``count`` accumulators that calls ``flush``."""
+        variable = self.current[vector]
+        added = combine(self.operation, variable.get(), value)
+        if position.mask is not None and self.row.walk.nest.across:
+            added = value.b.select(position.mask, added, variable.get())
+        variable.set(added)
 
-        self.row.sweep(body, self.count, self._flush if self.totals else None)
-
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Ends a stretch: adds what was summed up to the totals."""
         for total, variable in zip(self.totals or [], self.current, strict=True):
             total.set(combine(self.operation, total.get(), variable.get()))
             variable.set(self.start)

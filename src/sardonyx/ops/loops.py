@@ -18,7 +18,7 @@ from sardonyx.kernels.spec import Kernel, Operand
 from sardonyx.ops.base import Fused, LowerContext
 from sardonyx.symbols import Dim, known_equal, linear, product, substitute, symbol
 
-__all__ = ["CallPlan", "Loops", "identity_epilogue", "strided_element"]
+__all__ = ["CallPlan", "Loops", "aligned_strides", "identity_epilogue", "strided_element"]
 
 SHORT = 8
 """A vectorised loop known to be shorter than this wastes lanes; another one may do better even with gathered loads."""
@@ -83,6 +83,13 @@ def strided_element(operand: Operand, strides: Sequence[Dim]) -> Fused:
     return Fused(PointProgram((Load(0, operand.dtype, offset),), (0,), 1, len(slots.sizes)), [operand], slots.sizes)
 
 
+def aligned_strides(operand: Operand, shape: Sequence[Dim]) -> tuple[Dim, ...]:
+    """An operand's strides over the trailing dimensions of ``shape``, 0 where it is broadcast."""
+    missing = len(shape) - operand.rank
+    own = (stride if size != 1 else 0 for size, stride in zip(operand.shape, operand.strides, strict=True))
+    return (*[0] * missing, *own)
+
+
 @dataclass(frozen=True)
 class Loops:
     """The loops over an input: the dimensions that each covers, whether it is reduced, and which one is vectorised.
@@ -98,16 +105,27 @@ class Loops:
     element: Fused
 
     @staticmethod
-    def plan(ctx: LowerContext, index: int, axes: Collection[int]) -> Loops:
-        """The loops that read input ``index`` and reduce ``axes``."""
+    def plan(
+        ctx: LowerContext,
+        index: int,
+        axes: Collection[int],
+        beside: Sequence[Sequence[Dim]] = (),
+        alone: Collection[int] = (),
+    ) -> Loops:
+        """The loops that read input ``index`` and reduce ``axes``.
+
+        ``beside`` holds the strides, per dimension of the input, of operands that are read along with it; dimensions in
+        ``alone`` are never joined with others.
+        """
         info = ctx.inputs[index]
         shape = info.shape if info is not None and info.shape is not None else ()
         order = ctx.order(index) or tuple(range(len(shape)))
         steps = _steps(ctx.element(index, [[axis] for axis in order]), len(order))
-        by_axis = {axis: [load[k] for load in steps] for k, axis in enumerate(order)}
+        by_axis = {axis: [*(load[k] for load in steps), *(b[axis] for b in beside)] for k, axis in enumerate(order)}
         groups: list[list[int]] = []
         for axis in order:
-            if groups and _joins(shape, by_axis, groups[-1], axis, axes):
+            parted = axis in alone or (groups and groups[-1][-1] in alone)
+            if groups and not parted and _joins(shape, by_axis, groups[-1], axis, axes):
                 groups[-1].append(axis)
             else:
                 groups.append([axis])
@@ -149,6 +167,10 @@ class Loops:
             return self.order
         left = [axis for axis in self.order if axis not in axes]
         return tuple(sorted(left).index(axis) for axis in left)
+
+    def aligned(self, operand: Operand) -> Fused:
+        """The program that reads an operand broadcast to the input's shape, over the loops."""
+        return strided_element(operand, self.steps(aligned_strides(operand, self.shape)))
 
     def result_loops(self, axes: Collection[int], keepdims: bool) -> tuple[list[list[int]], list[Dim]]:
         """The kept loops over the dimensions of a result without ``axes`` (or with size 1), and their positions."""
