@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
@@ -25,7 +23,7 @@ def compile_model(source: ModelSource | Source | Model, options: SessionOptions 
     """Reads, optimises and compiles a model.
 
     Raises InvalidModelError for a broken model and UnsupportedOpError for what cannot be run (under
-    ``options.strict`` also for what would need the Python fallback, which is otherwise warned about once per model).
+    ``options.strict`` also for what would need the Python fallback).
     """
     options = options or SessionOptions()
     report = options.on_progress or (lambda what, done, total: None)
@@ -34,9 +32,7 @@ def compile_model(source: ModelSource | Source | Model, options: SessionOptions 
     fix_dimensions(model.graph, options.free_dimensions)
     optimise(model, level=int(options.graph_optimization_level), disabled=options.disabled_passes, on_progress=report)
     compiled = compile_graph(model, host_target(), strict=options.strict, on_progress=report)
-    program = link(compiled, asdict(model.metadata))
-    _warn_of_fallback(model, program, options)
-    return program
+    return link(compiled, asdict(model.metadata))
 
 
 def link(compiled: CompiledModel, metadata: dict[str, Any]) -> Program:
@@ -50,16 +46,3 @@ def link(compiled: CompiledModel, metadata: dict[str, Any]) -> Program:
         elif code is not None:
             steps.append(NativeStep(step.region, code, step.weights))
     return Program(compiled.inputs, compiled.outputs, tuple(steps), compiled.constants, metadata)
-
-
-def _warn_of_fallback(model: Model, program: Program, options: SessionOptions) -> None:
-    if not program.python_steps or options.log_severity_level > 2:
-        return
-    counted = Counter(step.kernel for step in program.python_steps)
-    listed = ", ".join(f"{name} ({count})" if count > 1 else name for name, count in sorted(counted.items()))
-    warnings.warn(
-        f"{model.source.name}: these operators have no native code for their types and attributes and run in Python, "
-        f"which is slow: {listed}. `sardonyx inspect` shows where; SessionOptions.strict refuses such models.",
-        RuntimeWarning,
-        stacklevel=4,
-    )

@@ -5,7 +5,6 @@ Two clocks: a model seen before is made from its cache entry alone, without impo
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import json
@@ -22,13 +21,13 @@ from sardonyx.providers.stored import read_program, write_program
 from sardonyx.runtime import pool
 from sardonyx.runtime.cache import DiskCache, Entry, default_cache
 from sardonyx.runtime.processors import default_memory_limit
-from sardonyx.runtime.program import NativeStep, Program, PythonStep
+from sardonyx.runtime.program import Program
 
 if TYPE_CHECKING:
     from sardonyx.graph import ModelSource
     from sardonyx.targets import Target
 
-__all__ = ["compile_program", "open_program"]
+__all__ = ["open_program"]
 
 _SETTLED_NS = 2_000_000_000
 _COMPILER_ROOMS = (
@@ -47,7 +46,9 @@ def open_program(model: ModelSource, options: SessionOptions) -> Program:
     program = _from_cache(source, options, cache) if cache is not None else None
     if program is None:
         _install_pool(cache)
-        program = compile_program(source, options)
+        from sardonyx.compiler import compile_model
+
+        program = compile_model(source, options)
         if cache is not None:
             _into_cache(program, source, options, cache)
     elif options.strict:
@@ -55,24 +56,6 @@ def open_program(model: ModelSource, options: SessionOptions) -> Program:
     limit = options.memory_limit if options.memory_limit is not None else default_memory_limit()
     program.load(pool.team(options.intra_op_num_threads), limit)
     return program
-
-
-def compile_program(source: Source, options: SessionOptions) -> Program:
-    """Reads, optimises and compiles a model; its objects are linked, its weights not yet packed."""
-    from sardonyx.compiler.compile import CompiledRegion, compile_graph
-    from sardonyx.compiler.load import link_regions
-    from sardonyx.graph.reader import read_model
-    from sardonyx.lang.host import host_target
-
-    model = read_model(source)
-    compiled = compile_graph(model, host_target(), strict=options.strict, on_progress=options.on_progress)
-    regions = [step.region for step in compiled.steps if isinstance(step, CompiledRegion)]
-    code = link_regions(regions, compiled.objects)
-    steps = tuple(
-        step if isinstance(step, PythonStep) else NativeStep(step.region, code, step.weights) for step in compiled.steps
-    )
-    metadata = dataclasses.asdict(model.metadata)
-    return Program(compiled.inputs, compiled.outputs, steps, compiled.constants, metadata)
 
 
 def _refuse_python(program: Program) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-import logging
+import os
 import time
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["PROVIDER", "InferenceSession", "get_available_providers"]
 
 PROVIDER = "CPUExecutionProvider"
-_logger = logging.getLogger("sardonyx")
 _WARNING = 2
 
 
@@ -62,23 +62,27 @@ class InferenceSession:
         self._program = open_program(path_or_bytes, self._options)
         if self._profiler is not None:
             self._profiler.note("model_loading", "Session", start, time.perf_counter_ns())
-        self._report_python_steps()
+        self._warn_of_python_steps(path_or_bytes)
         inputs = self._program.inputs
         self._names = [spec.name for spec in inputs]
         self._dtypes = [None if spec.dtype is None else spec.dtype.numpy for spec in inputs]
         self._output_names = [spec.name for spec in self._program.outputs]
         self._outputs = {name: position for position, name in enumerate(self._output_names)}
 
-    def _report_python_steps(self) -> None:
-        severity = self._options.log_severity_level
+    def _warn_of_python_steps(self, model: object) -> None:
+        """Says which operators run in Python; the log level can silence it."""
         steps = self._program.python_steps
-        if steps and (severity if severity >= 0 else _WARNING) <= _WARNING:
-            kernels = ", ".join(sorted({step.kernel for step in steps}))
-            _logger.warning(
-                "%d node(s) have no native kernel and run in Python: %s. `sardonyx inspect` lists them.",
-                len(steps),
-                kernels,
-            )
+        if not steps or self._options.log_severity_level > _WARNING:
+            return
+        counted = Counter(step.kernel for step in steps)
+        listed = ", ".join(f"{name} ({count})" if count > 1 else name for name, count in sorted(counted.items()))
+        name = f"{os.fspath(model)}: " if isinstance(model, str | os.PathLike) else ""
+        warnings.warn(
+            f"{name}these operators have no native code for their types and attributes and run in Python, "
+            f"which is slow: {listed}. `sardonyx inspect` shows where; SessionOptions.strict refuses such models.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
     def run(
         self,
