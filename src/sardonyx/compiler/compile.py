@@ -96,9 +96,9 @@ def compile_graph(
 
 
 def _constants(graph: ir.Graph, steps: Sequence[CompiledRegion | PythonStep]) -> dict[str, Any]:
-    """Initializers that Python steps read or that are outputs of the model."""
+    """Initializers that Python steps read, that are outputs of the model, or defaults of its inputs."""
     wanted = {name for step in steps if isinstance(step, PythonStep) for name in step.inputs}
-    wanted |= {value.name or "" for value in graph.outputs}
+    wanted |= {value.name or "" for value in [*graph.inputs, *graph.outputs]}
     return {
         name: value.const_value.numpy()
         for name, value in graph.initializers.items()

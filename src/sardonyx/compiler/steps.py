@@ -168,7 +168,7 @@ def _connect(steps: list[Region | ir.Node], graph: ir.Graph, info: GraphInfo, bo
             for value in node_inputs(node):
                 wanted[value] = place
     results = set(graph.outputs)
-    constants = set(graph.initializers.values())
+    constants = {value for value in graph.initializers.values() if not value.is_graph_input()}
     for place, step in enumerate(steps):
         if not isinstance(step, Region):
             continue

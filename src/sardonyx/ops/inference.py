@@ -20,7 +20,7 @@ from sardonyx.ops.base import InferContext, Op
 from sardonyx.ops.registry import decode
 from sardonyx.symbols import Dim, Expr, symbol
 
-__all__ = ["GraphInfo", "infer_graph", "node_attributes", "node_label"]
+__all__ = ["GraphInfo", "declared_info", "fix_dimensions", "infer_graph", "node_attributes", "node_label"]
 
 _RESERVED = re.compile(r"^[disv]\d+$")  # the symbols that kernels use for positions, sizes and loaded indices
 
@@ -115,14 +115,20 @@ def infer_graph(graph: ir.Graph) -> GraphInfo:
 
     Raises InvalidModelError, naming the node, where inputs cannot go together.
     """
-    info = GraphInfo()
-    for value in graph.initializers.values():
-        info.add_constant(value)
-    for value in graph.inputs:
-        if value not in info.values:
-            info.add_declared(value)
+    info = declared_info(graph)
     for node in graph:
         info.add_node(node)
+    return info
+
+
+def declared_info(graph: ir.Graph) -> GraphInfo:
+    """What is known before any node is looked at: constants and declared inputs."""
+    info = GraphInfo()
+    for value in graph.initializers.values():
+        if not value.is_graph_input():  # an initializer that is an input too is only its default
+            info.add_constant(value)
+    for value in graph.inputs:
+        info.add_declared(value)
     return info
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -56,7 +57,7 @@ def decode(op_type: str, domain: str, attributes: Mapping[str, Any], node: str) 
     cls = _records.get((domain, op_type))
     if cls is None:
         return None
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     values: dict[str, Any] = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]  # op() made it a dataclass
         name = field.name.rstrip("_")
@@ -68,6 +69,11 @@ def decode(op_type: str, domain: str, attributes: Mapping[str, Any], node: str) 
     if not known.issuperset(attributes):
         return None
     return cls(**values)
+
+
+@functools.cache
+def _hints(cls: type[Op]) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def _checked(value: Any, hint: Any, where: str) -> Any:
