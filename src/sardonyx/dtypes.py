@@ -55,11 +55,12 @@ class DType:
         if self.kind == "s":
             return np.dtype(object)
         try:
-            return np.dtype(self.name)
+            known: np.dtype[Any] = np.dtype(self.name)
         except TypeError:
             import ml_dtypes
 
-            return np.dtype(getattr(ml_dtypes, self.name))
+            known = np.dtype(getattr(ml_dtypes, self.name))
+        return known
 
 
 float32 = DType("float32", 1, "f", 32)
@@ -88,6 +89,8 @@ float4_e2m1fn = DType("float4_e2m1fn", 23, "f", 4)
 float8_e8m0fnu = DType("float8_e8m0fnu", 24, "f", 8)
 uint2 = DType("uint2", 25, "u", 2)
 int2 = DType("int2", 26, "i", 2)
+float6_e2m3fn = DType("float6_e2m3fn", 27, "f", 6)
+float6_e3m2fn = DType("float6_e3m2fn", 28, "f", 6)
 
 ALL: tuple[DType, ...] = tuple(value for value in list(globals().values()) if isinstance(value, DType))
 _BY_ONNX = {dtype.onnx: dtype for dtype in ALL}

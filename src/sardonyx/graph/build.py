@@ -231,7 +231,7 @@ class GraphBuilder:
         return list(outputs.values())
 
     def _value_name(self, name: str, context: Context) -> str:
-        return name if context.keep_names else self.names.unique(name)
+        return checked_text(name) if context.keep_names else self.names.unique(checked_text(name))
 
     def _node(self, proto: onnx.NodeProto, scope: Scope, context: Context, emitter: Emitter, claims: Claims) -> None:
         if not proto.op_type:
