@@ -175,7 +175,7 @@ APPROXIMATIONS = {
     ),
 }
 
-HEADER = '''"""Polynomial coefficients, lowest power first; made by tools/polynomials.py, which says what each approximates."""
+HEADER = '''"""Polynomial coefficients, lowest power first; made and explained by tools/polynomials.py."""
 
 from __future__ import annotations
 

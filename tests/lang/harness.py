@@ -21,13 +21,12 @@ Array = npt.NDArray[Any]
 _SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
 
-def text_of(
-    build: Callable[..., Value], inputs: list[DType], result: DType, target: Target, lanes: int | None = None
-) -> str:
-    """The module of a kernel that stores ``build`` of its inputs' elements, a vector at a time."""
-    module = Module(target, "test")
-    width = lanes or target.lanes(max(d.itemsize for d in (*inputs, result)))
-    with module.kernel("kernel") as b:
+def emit(
+    module: Module, name: str, build: Callable[..., Value], inputs: list[DType], result: DType, lanes: int | None = None
+) -> None:
+    """Adds a kernel that stores ``build`` of its inputs' elements, a vector at a time."""
+    width = lanes or module.target.lanes(max(d.itemsize for d in (*inputs, result)))
+    with module.kernel(name) as b:
         pointers = [b.buffer(k, d) for k, d in enumerate(inputs)]
         destination = b.buffer(len(inputs), result)
 
@@ -35,7 +34,6 @@ def text_of(
             destination.store(build(*(p.load(i, width, mask) for p in pointers)), i, mask)
 
         b.vector_loop(b.end, width, body)
-    return module.text()
 
 
 def apply(
@@ -49,7 +47,9 @@ def apply(
     target = target or host_target()
     inputs = [dtypes.from_numpy(a.dtype) for a in arrays]
     out = result or inputs[0]
-    loaded = load_objects([compile_text(text_of(build, inputs, out, target, lanes), target)], ["kernel"])
+    module = Module(target, "test")
+    emit(module, "kernel", build, inputs, out, lanes)
+    loaded = load_objects([compile_text(module.text(), target)], ["kernel"])
     contiguous = [np.ascontiguousarray(a) for a in arrays]
     answer = np.zeros(arrays[0].shape, out.numpy)
     pointers = (ctypes.c_void_p * (len(arrays) + 1))(*(a.ctypes.data for a in (*contiguous, answer)))
@@ -60,7 +60,7 @@ def apply(
 def ulps(got: Array, expected: npt.NDArray[np.longdouble]) -> npt.NDArray[np.float64]:
     """The error of each element in units in the last place of the correctly rounded result.
 
-    ``expected`` is of higher precision. Where that rounds to NaN, an infinity or zero, anything else is infinitely wrong.
+    ``expected`` is of higher precision. A NaN that should be none, or the reverse, is infinitely wrong.
     """
     with np.errstate(all="ignore"):
         rounded = expected.astype(got.dtype)

@@ -89,8 +89,8 @@ class Memory(BuilderBase):
 
     def prefetch(self, pointer: Pointer, *, locality: int = 3) -> None:
         """Asks for a cache line that will be read soon."""
-        number = lambda n: ir.Constant(ir.IntType(32), n)  # noqa: E731
-        self.intrinsic("llvm.prefetch.p0", ir.VoidType(), [pointer.ir, number(0), number(locality), number(1)])
+        read, near, data = (ir.Constant(ir.IntType(32), n) for n in (0, locality, 1))
+        self.intrinsic("llvm.prefetch.p0", ir.VoidType(), [pointer.ir, read, near, data])
 
     def table(self, dtype: DType, numbers: Sequence[int | float]) -> Pointer:
         """A constant array that lies beside the code; equal ones are shared."""

@@ -33,9 +33,7 @@ class Linear(Elementwise):
         if x.rank is None or scale.shape is None or self.block_size:
             return x.shape
         if len(scale.shape) > 1:
-            ctx.fail(
-                f"the scale must be a number or have one dimension unless block_size is set, got {list(scale.shape)}"
-            )
+            ctx.fail(f"without block_size the scale must have at most one dimension, got {list(scale.shape)}")
         if scale.shape and scale.shape != (1,):
             if not -x.rank <= self.axis < x.rank:
                 ctx.fail(f"attribute 'axis' is {self.axis}, out of range for {x.rank} dimensions")

@@ -1,4 +1,4 @@
-"""Polynomial coefficients, lowest power first; made by tools/polynomials.py, which says what each approximates."""
+"""Polynomial coefficients, lowest power first; made and explained by tools/polynomials.py."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def log1p(x: Value) -> Value:
 
 
 def softplus(x: Value) -> Value:
-    """log(1 + e**x), without overflow. Error: 3 ulp."""
+    """log(1 + e**x), without overflow. Error: 2 ulp in float32 and float64."""
     b = x.b
     return b.maximum(x, 0.0) + log1p(exp(-b.abs(x)))
 
