@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,7 +43,7 @@ def run_kernel(
     pointers = (ctypes.c_void_p * max(1, len(buffers)))(*(b.ctypes.data for b in buffers))
     numbers = (ctypes.c_int64 * max(1, len(sizes)))(*sizes)
     edges = np.linspace(0, tasks, splits + 1).astype(int)
-    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+    for begin, end in itertools.pairwise(edges):
         status = int(call(pointers, numbers, int(begin), int(end)))
         if status:
             return status

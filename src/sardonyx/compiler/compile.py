@@ -74,8 +74,8 @@ def compile_graph(
             steps.append(_compile_region(step, info, target, len(steps), kernels))
         elif strict:
             raise UnsupportedOpError(
-                f"node {node_label(step)!r} ({step.domain or 'ai.onnx'}::{step.op_type}) has no native lowering for its "
-                "types and attributes; without strict it runs on the Python fallback"
+                f"node {node_label(step)!r} ({step.domain or 'ai.onnx'}::{step.op_type}) has no native lowering for "
+                "its types and attributes; without strict it runs on the Python fallback"
             )
         else:
             steps.append(python_step(step, info))

@@ -1,10 +1,10 @@
 """The native code of a region around its kernels: ``plan``, ``prepare`` and ``run`` (see ``runtime.region``).
 
-    plan(symbols, table):
-        check the sizes that must agree; refuse negative sizes and those beyond 2**47 bytes
-        table = arena size, output sizes, and for each call: byte offsets, i64 arguments, tasks, grain
-    run(pointers, table, team, profile):
-        for each call: bufs = pointers + offsets; status = parallel(team, kernel, bufs, &table[k], tasks, grain)
+plan(symbols, table):
+    check the sizes that must agree; refuse negative sizes and those beyond 2**47 bytes
+    table = arena size, output sizes, and for each call: byte offsets, i64 arguments, tasks, grain
+run(pointers, table, team, profile):
+    for each call: bufs = pointers + offsets; status = parallel(team, kernel, bufs, &table[k], tasks, grain)
 """
 
 from __future__ import annotations
@@ -121,9 +121,7 @@ class Driver:
     def emit(self, name: str, calls: Sequence[Call], prepare: Sequence[Call]) -> str:
         """The functions ``<name>_plan``, ``<name>_run`` and ``<name>_prepare`` as LLVM assembly."""
         module = Module(self.target, name)
-        kernels = {
-            symbol_name(call.kernel, self.target): None for call in [*calls, *prepare]
-        }
+        kernels = {symbol_name(call.kernel, self.target): None for call in [*calls, *prepare]}
         externals = {k: module.external(k, I64.llvm, [PTR, PTR, I64.llvm, I64.llvm]) for k in kernels}
         parallel = declare_parallel(module)
         now = module.external("sardonyx_now", I64.llvm, [])
@@ -246,7 +244,13 @@ class Driver:
         return b.call(parallel, [team, kernel, bufs, sizes, tasks.ir, grain.ir])
 
     def _address(
-        self, b: FunctionBuilder, operand: Operand, position: int | None, constant: int, pointers: Any, table: Pointer | None
+        self,
+        b: FunctionBuilder,
+        operand: Operand,
+        position: int | None,
+        constant: int,
+        pointers: Any,
+        table: Pointer | None,
     ) -> Any:
         buffer = self.buffers[operand.buffer]
         place = 0 if buffer.kind in ("temporary", "prepared") else buffer.place
@@ -259,7 +263,12 @@ class Driver:
         return b.advance(address, offset)
 
     def _emit_prepare(
-        self, b: FunctionBuilder, calls: Sequence[Call], layouts: Sequence[_CallLayout], externals: dict[str, Any], parallel: Any
+        self,
+        b: FunctionBuilder,
+        calls: Sequence[Call],
+        layouts: Sequence[_CallLayout],
+        externals: dict[str, Any],
+        parallel: Any,
     ) -> None:
         """Everything about prepared memory is constant: its sizes are put on the stack here."""
         pointers, team = b.function.args[0], b.function.args[1]

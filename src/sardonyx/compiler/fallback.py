@@ -39,12 +39,9 @@ def reference_function(recipe: bytes) -> Callable[[Sequence[Any]], Sequence[Any]
 
     def run(values: Sequence[Any]) -> Sequence[Any]:
         session, names = evaluator()
-        feeds: dict[str, Any] = {}
         node = session.proto_.graph.node[0]
         order = [*node.input, *(name for name in names if name not in set(node.input))]
-        for name, value in zip(order, values, strict=True):
-            if name:
-                feeds[name] = value
+        feeds = {name: value for name, value in zip(order, values, strict=True) if name}
         wanted = [name for name in node.output if name]
         results = dict(zip(wanted, session.run(wanted, feeds), strict=True))
         return [results.get(name) for name in node.output]

@@ -2,8 +2,8 @@
 
 Nodes are visited from the last to the first. A pointwise node joins the group of its consumers when all of them are in
 one group and computing it there costs no more than storing it; an anchor joins a group of pointwise consumers of its
-own shape, which become its epilogue. What joins nobody starts a group and is stored. Because a member's only readers are
-in its group, merging never makes a circle, and groups can run in the order of their last nodes.
+own shape, which become its epilogue. What joins nobody starts a group and is stored. Because a member's only readers
+are in its group, merging never makes a circle, and groups can run in the order of their last nodes.
 """
 
 from __future__ import annotations
@@ -143,7 +143,9 @@ class _Grouping:
     def _place_anchor(self, node: ir.Node, record: Anchor) -> None:
         outputs = [self.info.of(value) for value in node.outputs]
         group = self._common_group(node.outputs[0])
-        takes = group is not None and group.anchor is None and record.loops(self.info.contexts[node], outputs) is not None
+        takes = (
+            group is not None and group.anchor is None and record.loops(self.info.contexts[node], outputs) is not None
+        )
         if group is None or not takes or not self._epilogue_fits(node, group):
             self._start(node).anchor = node
             return

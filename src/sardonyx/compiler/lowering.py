@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +90,9 @@ class Lowering:
         """Copies between views of one shape and dtype."""
         self.builder.copy(source, destination)
 
-    def call(self, kernel: Kernel, operands: Sequence[Operand], sizes: Sequence[Dim], tasks: Dim, work: Dim = 0) -> None:
+    def call(
+        self, kernel: Kernel, operands: Sequence[Operand], sizes: Sequence[Dim], tasks: Dim, work: Dim = 0
+    ) -> None:
         self.builder.call(kernel, operands, sizes, tasks, work)
 
     # -- fused work ----------------------------------------------------------------------------------------------
@@ -130,7 +133,9 @@ class Lowering:
             raise AssertionError("a load that is not affine beside an anchor")
         for loop in loops:
             axes = [axis for axis in loop if shape[axis] != 1]
-            for outer, inner in zip(axes, axes[1:], strict=False):
+            for outer, inner in itertools.pairwise(axes):
                 if not mergeable([strides], shape, outer, inner):
-                    return broadcast_copy(self.builder, operand, strides, shape, [axis for one in loops for axis in one])
+                    return broadcast_copy(
+                        self.builder, operand, strides, shape, [axis for one in loops for axis in one]
+                    )
         return operand

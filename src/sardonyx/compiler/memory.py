@@ -98,6 +98,6 @@ def _share(sizes: dict[int, Dim], lives: dict[int, tuple[int, int]]) -> tuple[li
 
 def _typical(size: Dim) -> int:
     try:
-        return evaluate(size, {name: _TYPICAL for name in free_symbols(size)})
+        return evaluate(size, dict.fromkeys(free_symbols(size), _TYPICAL))
     except (ValueError, ZeroDivisionError):
         return _TYPICAL

@@ -149,7 +149,11 @@ class PointBuilder:
     def _constant(self, info: TensorInfo) -> int | None:
         """A value with one known element needs no load."""
         if info.const is not None and info.const.size == 1 and info.dtype is not None and info.dtype.kind in "fiub":
-            number = info.const.reshape(-1)[0].item() if info.const.dtype.kind in "fiub" else float(info.const.reshape(-1)[0])
+            number = (
+                info.const.reshape(-1)[0].item()
+                if info.const.dtype.kind in "fiub"
+                else float(info.const.reshape(-1)[0])
+            )
             return self.add(Constant(number, info.dtype))
         if info.values is not None and len(info.values) == 1 and info.const is None:
             known = info.values[0]

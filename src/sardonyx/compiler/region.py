@@ -226,10 +226,10 @@ class RegionBuilder:
         """Known sizes that a kernel reads as data."""
         operand = self.temporary(self.dtype(value), self.shape(value))
         slots = Slots()
-        expressions = [
-            substitute(dim, {name: slots.add(symbol(name)) for name in free_symbols(dim)}) for dim in values
-        ]
-        program = PointProgram(tuple(IndexValue(e) for e in expressions), tuple(range(len(values))), 0, len(slots.sizes))
+        expressions = [substitute(dim, {name: slots.add(symbol(name)) for name in free_symbols(dim)}) for dim in values]
+        program = PointProgram(
+            tuple(IndexValue(e) for e in expressions), tuple(range(len(values))), 0, len(slots.sizes)
+        )
         stores = tuple(Store(0, operand.dtype, place) for place in range(len(values)))
         if values:
             self.call(Map((1,), program, stores), (operand,), slots.sizes, 1, 0)
@@ -248,5 +248,3 @@ class RegionBuilder:
             self.buffers[operand.buffer] = replace(buffer, kind="output", place=place)
             return
         self.copy(operand, self._dense(value, self._add_buffer("output", place, value)))
-
-

@@ -181,7 +181,9 @@ def _connect(steps: list[Region | ir.Node], graph: ir.Graph, info: GraphInfo, bo
         for value in step.inputs:
             _bind(value, info, told)
         step.inputs += dict.fromkeys(bound[name] for name in sorted(sizes - told.keys()))
-        step.outputs = [value for node in step.nodes for value in node.outputs if value in results or wanted.get(value, -1) > place]
+        step.outputs = [
+            value for node in step.nodes for value in node.outputs if value in results or wanted.get(value, -1) > place
+        ]
 
 
 def _symbols_of(value: ir.Value, info: GraphInfo) -> set[str]:

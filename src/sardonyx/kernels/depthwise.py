@@ -12,6 +12,7 @@ Otherwise each lane picks its channel from a vector of neighbouring ones.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from sardonyx.dtypes import DType
@@ -27,9 +28,9 @@ __all__ = ["Depthwise"]
 class Depthwise:
     """A grouped convolution with ``group_channels`` input and ``group_results`` output channels in each group.
 
-    Buffers: 0 output, 1 input, 2 weights as [tap][group channel][output channel] with ``weight_pitch`` (a multiple of
-    the vector's lanes) output channels, 3 bias (with ``bias``), then the epilogue's. ``out_strides`` are the output's:
-    batch and spatial dimensions; channels are adjacent. ``sizes`` counts the kernel's own i64 arguments.
+    Buffers: 0 output, 1 input, 2 weights as [vector of output channels][tap][group channel][lane], 3 bias (with
+    ``bias``), then the epilogue's. ``out_strides`` are the output's: batch and spatial dimensions; channels are
+    adjacent. ``sizes`` counts the kernel's own i64 arguments.
     """
 
     sliding: Sliding
@@ -38,7 +39,6 @@ class Depthwise:
     out_dtype: DType
     group_channels: int
     group_results: int
-    weight_pitch: int
     out_strides: tuple[Dim, ...]
     bias: DType | None
     program: PointProgram
@@ -105,9 +105,9 @@ class _Body:
         return [b.shuffle(loaded, None, pick) for pick in picks]
 
     def tap(self, tile: Tile, tap: Value) -> list[Value]:
-        inputs, pitch = self.spec.group_channels, self.spec.weight_pitch
-        start = self.weights.at(tap * (inputs * pitch) + tile.channel)
-        return [start.load(j * pitch, self.lanes) for j in range(inputs)]
+        inputs, lanes, taps = self.spec.group_channels, self.lanes, math.prod(self.spec.sliding.kernel)
+        start = self.weights.at(tile.channel * (taps * inputs) + tap * (inputs * lanes))
+        return [start.load(j * lanes, lanes) for j in range(inputs)]
 
     def step(self, tile: Tile, pixel: int, loaded: list[Value], tap: list[Value], place: Value) -> None:
         total = self.sums[pixel]

@@ -1,10 +1,10 @@
 """Fused maps: one loop nest for any chain of pointwise, broadcasting and shape-moving operators.
 
-    for task in [begin, end):                    # one task: one row of the outer loops, or a block of it
-        i0 ... i[n-2], block = unravel(task)
-        for i[n-1] in block, step lanes:         # vectors, masked in the tail
-            values = program(i0 ... i[n-1])
-            for each store: buffer[offset(i0 ...)] = value
+for task in [begin, end):                    # one task: one row of the outer loops, or a block of it
+    i0 ... i[n-2], block = unravel(task)
+    for i[n-1] in block, step lanes:         # vectors, masked in the tail
+        values = program(i0 ... i[n-1])
+        for each store: buffer[offset(i0 ...)] = value
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ class Map:
             row = task if one_block else b.index_div(task, blocks)
             start = b.i64(0) if one_block else b.index_rem(task, blocks) * BLOCK
             outer = unravel(b, row, sizes[:-1]) if len(sizes) > 1 else []
-            count: Value | int = self.extents[-1] if one_block and isinstance(self.extents[-1], int) else b.minimum(inner - start, BLOCK)
+            count: Value | int = (
+                self.extents[-1] if one_block and isinstance(self.extents[-1], int) else b.minimum(inner - start, BLOCK)
+            )
 
             def body(offset: Value, mask: Value | None) -> None:
                 position = Position([*outer, start + offset], lanes, len(sizes) - 1, mask)

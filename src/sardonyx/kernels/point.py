@@ -1,9 +1,9 @@
 """Point programs: what is computed for one element, as data.
 
 A point program is a straight line of instructions evaluated at one position of a loop nest: loads at affine or computed
-offsets, constants, and applications of pointwise operators. Fused maps are a point program in a plain loop nest; anchors
-(GEMM, convolution, reductions ...) apply one to each result while it is still in registers (the epilogue) or to each input
-element as it is read (the prologue).
+offsets, constants, and applications of pointwise operators. Fused maps are a point program in a plain loop nest;
+anchors (GEMM, convolution, reductions ...) apply one to each result while it is still in registers (the epilogue) or
+to each input element as it is read (the prologue).
 
 Offsets and sizes are symbolic integers over three families of symbols: ``i0, i1 ...`` are the positions in the loops,
 ``s0, s1 ...`` the kernel's i64 arguments, ``v0, v1 ...`` the values of ``LoadIndex`` instructions by their place.
@@ -21,7 +21,21 @@ from sardonyx.kernels.sizes import emit_dim
 from sardonyx.lang import I64, KernelBuilder, Type, Value
 from sardonyx.symbols import Dim, free_symbols, linear
 
-__all__ = ["Apply", "Carried", "Constant", "IndexValue", "Instruction", "Load", "LoadIndex", "PointOp", "PointProgram", "Position", "compute_dtype", "emit_point", "program_lanes"]
+__all__ = [
+    "Apply",
+    "Carried",
+    "Constant",
+    "IndexValue",
+    "Instruction",
+    "Load",
+    "LoadIndex",
+    "PointOp",
+    "PointProgram",
+    "Position",
+    "compute_dtype",
+    "emit_point",
+    "program_lanes",
+]
 
 STATUS_INDEX = 1
 """Status of a kernel that met an index out of range."""
@@ -36,7 +50,7 @@ class PointOp(Protocol):
 
 @dataclass(frozen=True)
 class Load:
-    """Reads a buffer at an offset in elements; where a condition is negative, the value is ``fill`` and nothing is read."""
+    """Reads a buffer at an offset in elements; where a condition is negative, nothing is read, and ``fill`` given."""
 
     buffer: int
     dtype: DType
@@ -158,7 +172,13 @@ def emit_point(
 
 class _Emitter:
     def __init__(
-        self, b: KernelBuilder, program: PointProgram, position: Position, carried: Sequence[Value], buffers: int, sizes: int
+        self,
+        b: KernelBuilder,
+        program: PointProgram,
+        position: Position,
+        carried: Sequence[Value],
+        buffers: int,
+        sizes: int,
     ) -> None:
         self.b = b
         self.program = program
@@ -238,7 +258,7 @@ class _Emitter:
         dtype, fill = compute_dtype(instruction.dtype), instruction.fill
         lanes = self.position.lanes
         varying = self.varies(instruction.offset)
-        conditional = [c for c in instruction.conditions]
+        conditional = list(instruction.conditions)
         if not varying and not any(self.varies(c) for c in conditional):
             offset = self.dim(instruction.offset)
             if not conditional:
@@ -308,5 +328,3 @@ def emit_store(
         pointer.store(value, emitter.scalar(offset), position.mask)
     else:
         pointer.scatter(value, b.splat(emitter.dim(offset), position.lanes), position.mask)
-
-

@@ -10,6 +10,7 @@ there are source pixels under the filter. Coordinates and weights are computed i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
@@ -24,6 +25,10 @@ BLOCK = 4096
 """Elements of the innermost loop in one task."""
 
 
+def _dim(b: KernelBuilder, dim: Dim) -> Value:
+    return emit_dim(b, dim, lambda name: b.size(int(name[1:])))
+
+
 def accumulator(dtype: DType) -> DType:
     """The dtype in which the weighted sums of a tensor of ``dtype`` are computed."""
     exact_in_float32 = dtype.bits <= 16 or dtype is dtypes.float32
@@ -34,7 +39,7 @@ def accumulator(dtype: DType) -> DType:
 class TableSpec:
     """How output places map to source places, and how neighbours are weighed: the attributes of Resize.
 
-    ``scale`` is the number given by the model, or None where it follows from the sizes; ``roi`` is the dtype of the
+    ``scale`` is the number given by the model, or None where it follows from sizes; ``roi`` is the dtype of the
     region input and the places of start and end in it.
     """
 
@@ -52,8 +57,10 @@ class TableSpec:
 class ResampleTable:
     """The tables of one axis: ``places[taps, out]`` (int64) and ``weights[taps, out]``, a task per output place.
 
-    ``source``, ``out`` and ``taps`` are ints or ``s0, s1 ...``. A place of -1 says that the output lies outside the
-    source and takes the extrapolation value. Buffers: 0 places, 1 weights, 2 the region of interest, if there is one.
+    ``source``, ``out`` and ``taps`` are ints or ``s0, s1 ...``. Without a scale in ``spec`` it is the least
+    (``aspect`` not_larger) or the greatest of the ratios in ``pairs`` (sizes before and after), or out / source. A place
+    of -1 says that the output lies outside the source and takes the extrapolation value. Buffers: 0 places, 1 weights,
+    2 the region of interest, if there is one.
     """
 
     spec: TableSpec
@@ -61,6 +68,8 @@ class ResampleTable:
     source: Dim
     out: Dim
     taps: Dim
+    pairs: tuple[tuple[Dim, Dim], ...] = ()
+    aspect: str = ""
 
     @property
     def name(self) -> str:
@@ -68,9 +77,7 @@ class ResampleTable:
 
     def emit(self, b: KernelBuilder) -> None:
         places, weights = b.buffer(0, dtypes.int64), b.buffer(1, self.dtype)
-        source, out, taps = (
-            emit_dim(b, dim, lambda name: b.size(int(name[1:]))) for dim in (self.source, self.out, self.taps)
-        )
+        source, out, taps = (_dim(b, dim) for dim in (self.source, self.out, self.taps))
         with b.tasks() as place:
             x, outside = self._coordinate(b, place, source, out)
             # Far outside, an index would not fit an integer; every place there means the edge.
@@ -89,6 +96,9 @@ class ResampleTable:
     def _scale(self, b: KernelBuilder, source: Value, out: Value) -> Value:
         if self.spec.scale is not None:
             return b.const(self.spec.scale, F64)
+        ratios = [_dim(b, want).to(F64) / _dim(b, have).to(F64) for have, want in self.pairs]
+        if ratios:
+            return reduce(b.minimum if self.aspect == "not_larger" else b.maximum, ratios)
         return out.to(F64) / source.to(F64)
 
     def _coordinate(self, b: KernelBuilder, place: Value, source: Value, out: Value) -> tuple[Value, Value | None]:
@@ -213,10 +223,7 @@ class Resample:
         x, places = b.buffer(0, self.source_dtype), b.buffer(1, dtypes.int64)
         compute = self.compute
         weights, y = b.buffer(2, compute), b.buffer(3, self.dtype)
-        source, out, inner, taps = (
-            emit_dim(b, dim, lambda name: b.size(int(name[1:])))
-            for dim in (self.source, self.out, self.inner, self.taps)
-        )
+        source, out, inner, taps = (_dim(b, dim) for dim in (self.source, self.out, self.inner, self.taps))
         lanes = b.target.lanes(8 if self.inner == 1 else compute.itemsize)
 
         def read(offset: Value, mask: Value | None) -> Value:

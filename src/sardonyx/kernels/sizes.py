@@ -27,7 +27,9 @@ class _Code:
         return x * y
 
     def floordiv(self, x: Value, y: Value) -> Value:
-        divisor = self.b.select(y == 0, self.b.splat(self.b.i64(1), y.lanes), y)  # an empty tensor: any quotient will do
+        divisor = self.b.select(
+            y == 0, self.b.splat(self.b.i64(1), y.lanes), y
+        )  # an empty tensor: any quotient will do
         quotient = self.b.div(x, divisor)
         inexact = (self.b.mul(quotient, divisor) != x) & ((x < 0) ^ (divisor < 0))
         return self.b.select(inexact, quotient - 1, quotient)

@@ -56,8 +56,8 @@ class Sliding:
 
     @property
     def extents(self) -> tuple[Dim, ...]:
-        """The task's loops: batch, rows, blocks of channels."""
-        return (self.batch, *self.outs[:-1], ceildiv(self.channels, self.block))
+        """The tasks' loops: batch, blocks of channels, rows; neighbouring rows share inputs that are still in cache."""
+        return (self.batch, ceildiv(self.channels, self.block), *self.outs[:-1])
 
 
 def sliding_tasks(sliding: Sliding) -> Dim:
@@ -122,11 +122,11 @@ class Nest:
         self.sizes = [self.number(size) for size in spec.sizes]
         self.before = [self.number(pad) for pad in spec.begin]
         with b.tasks() as task:
-            *row, block = unravel(b, task, extents)
-            self.row = row
+            image, block, *rows = unravel(b, task, extents)
+            self.row = [image, *rows]
             self.first = block * spec.block
             self.last = b.minimum(self.first + spec.block, spec.channels)
-            self.outer = [self.inside(axis, position) for axis, position in enumerate(row[1:])]
+            self.outer = [self.inside(axis, position) for axis, position in enumerate(rows)]
             width, before = spec.outs[-1], spec.begin[-1]
             if isinstance(width, int) and isinstance(before, int) and isinstance(spec.sizes[-1], int):
                 self.constant_row(width, before, spec.sizes[-1])
@@ -226,10 +226,10 @@ class Nest:
         ranges = [(low, high) for low, high in tile.columns if isinstance(low, int) and isinstance(high, int)]
         if len(ranges) < tile.count or kernel > UNROLLED:
             for pixel, (low, high) in enumerate(tile.columns):
-                with b.loop(high, low) as column:
-                    moved = column * dilation + pixel * stride
-                    loaded = body.load(tile, origin + (first + moved) * along)
-                    body.step(tile, pixel, loaded, body.tap(tile, tap + column), place + moved)
+                with b.loop(high, low) as step:
+                    position = first + (step * dilation + pixel * stride)
+                    loaded = body.load(tile, origin + position * along)
+                    body.step(tile, pixel, loaded, body.tap(tile, tap + step), place + (position - first))
             return
         loads: dict[int, Any] = {}
         start = origin + first * along
@@ -237,7 +237,7 @@ class Nest:
             pixels = [p for p, (low, high) in enumerate(ranges) if low <= column < high]
             weight = body.tap(tile, tap + column) if pixels else None
             for pixel in pixels:
-                step = pixel * stride + column * dilation
-                if step not in loads:
-                    loads[step] = body.load(tile, start + along * step)
-                body.step(tile, pixel, loads[step], weight, place + step)
+                moved = pixel * stride + column * dilation
+                if moved not in loads:
+                    loads[moved] = body.load(tile, start + along * moved)
+                body.step(tile, pixel, loads[moved], weight, place + moved)

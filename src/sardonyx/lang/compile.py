@@ -23,7 +23,9 @@ def target_machine(target: Target) -> Any:
     """LLVM's code generator for a target: position independent, small code model."""
     _initialise()
     found = llvm.Target.from_triple(target.triple)
-    machine = found.create_target_machine(cpu=target.cpu, features=target.features, opt=2, reloc="pic", codemodel="small")
+    machine = found.create_target_machine(
+        cpu=target.cpu, features=target.features, opt=2, reloc="pic", codemodel="small"
+    )
     machine.set_asm_verbosity(False)
     return machine
 

@@ -72,7 +72,9 @@ class Control(BuilderBase):
         manager: AbstractContextManager[object] = self.ir.if_then(condition.ir, likely=likely)
         return manager
 
-    def if_else(self, condition: Value) -> AbstractContextManager[tuple[AbstractContextManager[object], AbstractContextManager[object]]]:
+    def if_else(
+        self, condition: Value
+    ) -> AbstractContextManager[tuple[AbstractContextManager[object], AbstractContextManager[object]]]:
         """``with b.if_else(condition) as (then, otherwise):`` and in it ``with then: ...``, ``with otherwise: ...``"""
         manager: AbstractContextManager[tuple[AbstractContextManager[object], AbstractContextManager[object]]]
         manager = self.ir.if_else(condition.ir)

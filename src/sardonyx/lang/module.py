@@ -37,7 +37,6 @@ class FunctionBuilder(Builder):
         self.ir._insert(instruction)
         return self.value(instruction, I64)
 
-
     def call(self, callee: Any, arguments: Sequence[Any]) -> Value:
         """Calls a function of this module or an external one; gives its i64 result."""
         return self.value(self.ir.call(callee, list(arguments)), I64)
@@ -151,7 +150,9 @@ class Module:
         builder.return_(0)
 
     @contextmanager
-    def function(self, name: str, result: Any, parameters: Sequence[Any], *, internal: bool = False) -> Iterator[FunctionBuilder]:
+    def function(
+        self, name: str, result: Any, parameters: Sequence[Any], *, internal: bool = False
+    ) -> Iterator[FunctionBuilder]:
         """Builds a function of any LLVM signature; the block must end with a return."""
         function = self._function(name, result, parameters)
         if internal:

@@ -22,7 +22,9 @@ class Vectors(BuilderBase):
             return self.const(0, type_)
         element = type_.element
         convert = float if type_.dtype.is_float else int
-        return self.value(ir.Constant(type_.llvm, [ir.Constant(element, convert(n)) for n in range(type_.lanes)]), type_)
+        return self.value(
+            ir.Constant(type_.llvm, [ir.Constant(element, convert(n)) for n in range(type_.lanes)]), type_
+        )
 
     def extract(self, value: Value, lane: int) -> Value:
         if value.lanes == 1:

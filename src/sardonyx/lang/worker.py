@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO, Any
@@ -68,7 +69,7 @@ def _share(
             on_done(done.qsize())
 
     with ThreadPoolExecutor(len(workers) + 1) as threads:
-        jobs = [threads.submit(drain, lambda text, w=worker: _ask(w, text, target)) for worker in workers]
+        jobs = [threads.submit(drain, partial(_ask, worker, target)) for worker in workers]
         jobs.append(threads.submit(drain, lambda text: compile_text(text, target)))
         for job in jobs:
             job.result()
@@ -95,7 +96,7 @@ def _start() -> subprocess.Popen[bytes] | None:
         return None  # no processes to be had: this one does the work
 
 
-def _ask(worker: subprocess.Popen[bytes], text: str, target: Target) -> bytes:
+def _ask(worker: subprocess.Popen[bytes], target: Target, text: str) -> bytes:
     """One module through a worker; here when the worker has died."""
     try:
         _send(worker.stdin, (text, target))

@@ -30,7 +30,20 @@ from sardonyx.ops.contents import symbolic_contents
 from sardonyx.symbols import Dim, Expr, broadcast, known_positive
 from sardonyx.targets import Target
 
-__all__ = ["Anchor", "Elementwise", "Fused", "IndexContext", "Indexed", "InferContext", "LowerContext", "Op", "Read", "View", "broadcast_shapes", "computable"]
+__all__ = [
+    "Anchor",
+    "Elementwise",
+    "Fused",
+    "IndexContext",
+    "Indexed",
+    "InferContext",
+    "LowerContext",
+    "Op",
+    "Read",
+    "View",
+    "broadcast_shapes",
+    "computable",
+]
 
 
 @dataclass(frozen=True)
@@ -39,8 +52,8 @@ class InferContext:
 
     ``inputs`` has None for an omitted optional input; ``outputs`` is the number of outputs the node names (an unused
     optional output in the middle counts); ``fresh(hint)`` makes a new symbol for a size that depends on data.
-    ``require(a, b, message)`` notes two sizes that only a run can show to be equal: the run fails with the message where
-    they are not.
+    ``require(a, b, message)`` notes two sizes that only a run can show to be equal: the run fails with the message
+    where they are not.
     """
 
     node: str
@@ -102,7 +115,10 @@ def broadcast_shapes(ctx: InferContext, shapes: Sequence[tuple[Dim, ...] | None]
             try:
                 result[axis] = broadcast(result[axis], size)
             except ValueError:
-                ctx.fail(f"shapes {' and '.join(str(list(s)) for s in known)} do not broadcast: {result[axis]} against {size}")
+                ctx.fail(
+                    f"shapes {' and '.join(str(list(s)) for s in known)} do not broadcast: "
+                    f"{result[axis]} against {size}"
+                )
     return tuple(result)
 
 
@@ -164,7 +180,10 @@ class Elementwise(Op):
         chosen = range(len(ctx.inputs)) if self.same_dtype is None else self.same_dtype
         known = {i: info.dtype for i in chosen if (info := ctx.optional(i)) is not None and info.dtype is not None}
         if len(set(known.values())) > 1:
-            ctx.fail(f"its inputs must have one element type, got {', '.join(f'{d} for input {i}' for i, d in known.items())}")
+            ctx.fail(
+                "its inputs must have one element type, got "
+                + ", ".join(f"{dtype} for input {index}" for index, dtype in known.items())
+            )
 
 
 def computable(dtype: DType, kinds: str = "fiub") -> bool:
@@ -264,7 +283,9 @@ class LowerContext(Protocol):
     def copy(self, source: Operand, destination: Operand) -> None:
         """Copies between views of one shape and dtype (Concat: into the parts of its output)."""
 
-    def prepared(self, dtype: DType, count: int, kernel: Kernel, operands: Sequence[Operand], sizes: Sequence[Dim], tasks: int) -> Operand:
+    def prepared(
+        self, dtype: DType, count: int, kernel: Kernel, operands: Sequence[Operand], sizes: Sequence[Dim], tasks: int
+    ) -> Operand:
         """Memory that ``kernel`` fills once when the model is loaded, from constant ``operands`` (packed weights); the
         memory is the kernel's first buffer. Equal requests share it."""
 
@@ -279,7 +300,9 @@ class LowerContext(Protocol):
         """The pointwise work to apply, for an anchor whose loop nest runs over ``loops``: each names the output
         dimensions it covers, flattened (``[[0, 1], [2]]``: the first two in one loop); the last one is vectorised."""
 
-    def call(self, kernel: Kernel, operands: Sequence[Operand], sizes: Sequence[Dim], tasks: Dim, work: Dim = 0) -> None:
+    def call(
+        self, kernel: Kernel, operands: Sequence[Operand], sizes: Sequence[Dim], tasks: Dim, work: Dim = 0
+    ) -> None:
         """Runs a kernel: ``operands`` fill its buffer slots in order (each slot points at the view's first element),
         ``sizes`` its i64 arguments, ``tasks`` is its number of parallel tasks; ``work`` is roughly the number of
         floating-point operations of the whole call (few: it stays on the calling thread)."""

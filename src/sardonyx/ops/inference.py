@@ -53,7 +53,9 @@ class GraphInfo:
         dtype = _declared_dtype(value)
         shape: tuple[Dim, ...] | None = None
         if dtype is not None and value.shape is not None:
-            shape = tuple(self._declared_size(size, value.name or "input", axis) for axis, size in enumerate(value.shape))
+            shape = tuple(
+                self._declared_size(size, value.name or "input", axis) for axis, size in enumerate(value.shape)
+            )
         self.values[value] = TensorInfo(dtype, shape)
 
     def _declared_size(self, size: Any, name: str, axis: int) -> Dim:
@@ -76,7 +78,10 @@ class GraphInfo:
     def add_node(self, node: ir.Node) -> None:
         """Decodes a node and infers its outputs."""
         record = None
-        if not any(attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for attribute in node.attributes.values()):
+        if not any(
+            attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
+            for attribute in node.attributes.values()
+        ):
             record = decode(node.op_type, _domain(node), node_attributes(node), node_label(node))
         inputs = tuple(None if value is None else self.of(value) for value in node.inputs)
         ctx = InferContext(node_label(node), node.op_type, inputs, len(node.outputs), self.fresh, self._require)
@@ -171,5 +176,8 @@ def fix_dimensions(graph: ir.Graph, sizes: Mapping[str, int]) -> None:
         if value.shape is None:
             continue
         value.shape = ir.Shape(
-            [sizes.get(getattr(size, "value", None) or "", size) if not isinstance(size, int) else size for size in value.shape]
+            [
+                sizes.get(getattr(size, "value", None) or "", size) if not isinstance(size, int) else size
+                for size in value.shape
+            ]
         )

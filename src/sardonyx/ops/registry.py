@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -62,7 +61,9 @@ def decode(op_type: str, domain: str, attributes: Mapping[str, Any], node: str) 
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]  # op() made it a dataclass
         name = field.name.rstrip("_")
         if name in attributes:
-            values[field.name] = _checked(attributes[name], hints[field.name], f"node {node!r} ({op_type}): attribute {name!r}")
+            values[field.name] = _checked(
+                attributes[name], hints[field.name], f"node {node!r} ({op_type}): attribute {name!r}"
+            )
         elif field.default is dataclasses.MISSING:
             raise InvalidModelError(f"node {node!r} ({op_type}): attribute {name!r} is required and missing")
     known = {field.name.rstrip("_") for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
@@ -71,9 +72,14 @@ def decode(op_type: str, domain: str, attributes: Mapping[str, Any], node: str) 
     return cls(**values)
 
 
-@functools.cache
+_hints_of: dict[type[Op], dict[str, Any]] = {}
+
+
 def _hints(cls: type[Op]) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
+    """The attributes' types of a record class, worked out once: it takes longer than decoding a node."""
+    if cls not in _hints_of:
+        _hints_of[cls] = typing.get_type_hints(cls)
+    return _hints_of[cls]
 
 
 def _checked(value: Any, hint: Any, where: str) -> Any:
@@ -88,6 +94,11 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
             (item, *_) = typing.get_args(option)
             if all(isinstance(v, item) for v in value):
                 return value
-        if option is object or (option is not type(None) and isinstance(option, type) and option not in (int, float, str) and isinstance(value, option)):
+        if option is object or (
+            option is not type(None)
+            and isinstance(option, type)
+            and option not in (int, float, str)
+            and isinstance(value, option)
+        ):
             return value
     raise InvalidModelError(f"{where} has the wrong type: expected {hint}, got {value!r}")

@@ -1,9 +1,9 @@
 """Activations that exporters write out, as the one operator they are.
 
-    Gelu       0.5 * x * (1 + Erf(x / sqrt(2)))           in any order of the factors
-    Gelu tanh  0.5 * x * (1 + Tanh(sqrt(2 / pi) * (x + 0.044715 * x ** 3)))
-    Swish      x * Sigmoid(x)                             (SiLU)
-    HardSwish  x * HardSigmoid(x, 1/6, 0.5)
+Gelu       0.5 * x * (1 + Erf(x / sqrt(2)))           in any order of the factors
+Gelu tanh  0.5 * x * (1 + Tanh(sqrt(2 / pi) * (x + 0.044715 * x ** 3)))
+Swish      x * Sigmoid(x)                             (SiLU)
+HardSwish  x * HardSigmoid(x, 1/6, 0.5)
 """
 
 from __future__ import annotations
@@ -84,7 +84,12 @@ def _factors(rewriter: Rewriter, node: ir.Node) -> tuple[list[ir.Value], float]:
             number *= scalar
         elif producer is not None and is_op(producer, "Mul") and rewriter.sole_reader(value) is not None:
             waiting += [v for v in producer.inputs if v is not None]
-        elif producer is not None and is_op(producer, "Div") and rewriter.scalar(producer.inputs[1]) and producer.inputs[0] is not None:
+        elif (
+            producer is not None
+            and is_op(producer, "Div")
+            and rewriter.scalar(producer.inputs[1])
+            and producer.inputs[0] is not None
+        ):
             number /= rewriter.scalar(producer.inputs[1]) or 1.0
             waiting.append(producer.inputs[0])
         else:
@@ -140,4 +145,6 @@ def _is_cube(rewriter: Rewriter, factors: list[ir.Value], source: ir.Value) -> b
     if len(factors) == 3:
         return all(factor is source for factor in factors)
     node = factors[0].producer() if len(factors) == 1 else None
-    return is_op(node, "Pow") and node is not None and node.inputs[0] is source and rewriter.scalar(node.inputs[1]) == 3.0
+    return (
+        is_op(node, "Pow") and node is not None and node.inputs[0] is source and rewriter.scalar(node.inputs[1]) == 3.0
+    )

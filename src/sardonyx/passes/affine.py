@@ -59,15 +59,21 @@ def _affine(rewriter: Rewriter, node: ir.Node) -> tuple[int, _Affine] | None:
         vector = _per_channel(constant, len(info.shape), info.shape[1] if len(info.shape) > 1 else None)
         if vector is None:
             continue
-        ones, zeros = np.ones_like(vector), np.zeros_like(vector)
-        change = {
-            "Mul": lambda v: _Affine(v, zeros),
-            "Div": lambda v: _Affine(1.0 / v, zeros),
-            "Add": lambda v: _Affine(ones, v),
-            "Sub": lambda v: _Affine(ones, -v),
-        }[node.op_type]
-        return 1 - place, change(vector)
+        return 1 - place, _change(node.op_type, vector)
     return None
+
+
+def _change(op_type: str, vector: Array) -> _Affine:
+    ones, zeros = np.ones_like(vector), np.zeros_like(vector)
+    match op_type:
+        case "Mul":
+            return _Affine(vector, zeros)
+        case "Div":
+            return _Affine(1.0 / vector, zeros)
+        case "Add":
+            return _Affine(ones, vector)
+        case _:
+            return _Affine(ones, -vector)
 
 
 def _per_channel(constant: Array, rank: int, channels: Any) -> Array | None:

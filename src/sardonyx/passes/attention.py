@@ -1,9 +1,9 @@
 """Softmax attention as PyTorch, TensorFlow and ONNX function bodies write it, as one operator.
 
-    scores = MatMul(Q, K^T)                  Q and K possibly scaled before
-    scores = scores * scale  or  / scale     optional
-    scores = scores + mask                   optional
-    Y      = MatMul(Softmax(scores, -1), V)
+scores = MatMul(Q, K^T)                  Q and K possibly scaled before
+scores = scores * scale  or  / scale     optional
+scores = scores + mask                   optional
+Y      = MatMul(Softmax(scores, -1), V)
 """
 
 from __future__ import annotations
@@ -136,7 +136,11 @@ def _rewrite(rewriter: Rewriter, product: ir.Node, match: _Match) -> None:
     if match.mask is not None:
         inputs.append(match.mask)
     reader = rewriter.sole_reader(product.outputs[0])
-    transposed = reader is not None and is_op(reader, "Transpose") and tuple(node_attributes(reader).get("perm", ())) == (0, 2, 1, 3)
+    transposed = (
+        reader is not None
+        and is_op(reader, "Transpose")
+        and tuple(node_attributes(reader).get("perm", ())) == (0, 2, 1, 3)
+    )
     attributes = {"scale": match.scale, "transposed_output": int(transposed)}
     name = f"{product.name or product.outputs[0].name}_attention"
     fused = rewriter.node("Attention", inputs, product, domain="sardonyx", attributes=attributes, name=name)

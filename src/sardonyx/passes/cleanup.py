@@ -6,13 +6,22 @@ from typing import Any
 
 import onnx_ir as ir
 
+from sardonyx.graph.info import TensorInfo
 from sardonyx.ops.inference import node_attributes
 from sardonyx.passes.rewriting import Rewriter, is_op
 from sardonyx.symbols import known_equal
 
 __all__ = ["common_subexpressions", "dead_code", "identities"]
 
-_RANDOM = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli", "Dropout"}
+_RANDOM = {
+    "RandomNormal",
+    "RandomUniform",
+    "RandomNormalLike",
+    "RandomUniformLike",
+    "Multinomial",
+    "Bernoulli",
+    "Dropout",
+}
 
 
 def dead_code(rewriter: Rewriter) -> None:
@@ -68,7 +77,9 @@ def _moves_nothing(rewriter: Rewriter, node: ir.Node, source: ir.Value) -> bool:
         return False
     if is_op(node, "Slice"):
         steps = rewriter.const(node.inputs[4]) if len(node.inputs) > 4 else None
-        if (len(node.inputs) > 4 and node.inputs[4] is not None and steps is None) or (steps is not None and (steps < 0).any()):
+        if (len(node.inputs) > 4 and node.inputs[4] is not None and steps is None) or (
+            steps is not None and (steps < 0).any()
+        ):
             return False
     return all(known_equal(a, b) for a, b in zip(before, after, strict=True))
 
@@ -87,11 +98,15 @@ def _neutral(rewriter: Rewriter, node: ir.Node) -> ir.Value | None:
         wanted = 1 if node.op_type in ("Mul", "Div") else 0
         if not (array == wanted).all():
             continue
-        before, after = rewriter.of(other).shape, rewriter.of(node.outputs[0]).shape
-        if before is not None and after is not None and len(before) == len(after):
-            if all(known_equal(a, b) for a, b in zip(before, after, strict=True)):
-                return other
+        if _same_shape(rewriter.of(other), rewriter.of(node.outputs[0])):
+            return other
     return None
+
+
+def _same_shape(a: TensorInfo, b: TensorInfo) -> bool:
+    if a.shape is None or b.shape is None or len(a.shape) != len(b.shape):
+        return False
+    return all(known_equal(x, y) for x, y in zip(a.shape, b.shape, strict=True))
 
 
 def common_subexpressions(rewriter: Rewriter) -> None:

@@ -42,9 +42,13 @@ class PassRun:
 
 PASSES: tuple[Pass, ...] = (
     Pass("dead-code", dead_code, BASIC, "first, so that no later pass works on what nobody uses"),
-    Pass("fold-constants", fold_constants, BASIC, "before patterns are matched: exporters hide constants in arithmetic"),
+    Pass(
+        "fold-constants", fold_constants, BASIC, "before patterns are matched: exporters hide constants in arithmetic"
+    ),
     Pass("identities", identities, BASIC, "after folding, which shows operands to be neutral"),
-    Pass("common-subexpressions", common_subexpressions, BASIC, "before fusion, which would hide equal parts in kernels"),
+    Pass(
+        "common-subexpressions", common_subexpressions, BASIC, "before fusion, which would hide equal parts in kernels"
+    ),
     Pass("fold-affine", fold_affine, BASIC, "before fusion: a scale folded into weights costs nothing at run time"),
     Pass("activations", fuse_activations, EXTENDED, "before norms and attention, whose patterns hold none of them"),
     Pass("norms", fuse_norms, EXTENDED, "one kernel in place of two reductions and their arithmetic"),

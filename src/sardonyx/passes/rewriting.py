@@ -19,7 +19,7 @@ __all__ = ["Rewriter", "is_op"]
 
 def is_op(node: ir.Node | None, *op_types: str, domain: str = "") -> bool:
     """Whether a node is one of these operators."""
-    return node is not None and node.op_type in op_types and node.domain in (domain, "ai.onnx" if not domain else domain)
+    return node is not None and node.op_type in op_types and node.domain in (domain, domain or "ai.onnx")
 
 
 @dataclass
@@ -61,7 +61,9 @@ class Rewriter:
     def scalar(self, value: ir.Value | None) -> float | None:
         """The number of an initializer with one element."""
         array = self.const(value)
-        return float(array.reshape(-1)[0]) if array is not None and array.size == 1 and array.dtype.kind in "fiu" else None
+        return (
+            float(array.reshape(-1)[0]) if array is not None and array.size == 1 and array.dtype.kind in "fiu" else None
+        )
 
     def sole_reader(self, value: ir.Value) -> ir.Node | None:
         """The only node that reads a value, None when there are more or it is an output of the graph."""
