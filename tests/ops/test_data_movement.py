@@ -190,6 +190,17 @@ def resize_cases() -> list[Case]:
         crop = {"mode": mode, "coordinate_transformation_mode": "tf_crop_and_resize", "extrapolation_value": 10.0}
         roi = np.array([0, 0, 0.4, -0.25, 1, 1, 0.6, 1.3], f32)
         result.append(Case("Resize", [image, roi, None, i64(2, 3, 3, 6)], crop, [3], label=f"{mode} crop"))
+    for policy, mode in itertools.product(("not_larger", "not_smaller"), ("nearest", "linear", "cubic")):
+        attributes = {
+            "mode": mode,
+            "keep_aspect_ratio_policy": policy,
+            "axes": [2, 3],
+            "antialias": int(mode != "nearest"),
+        }
+        inputs = [image, None, None, i64(9, 6)]
+        result.append(Case("Resize", inputs, attributes, [3], label=f"{mode} {policy}"))
+        inputs = [image, None, None, i64(2, 3)]
+        result.append(Case("Resize", inputs, attributes, [3], label=f"{mode} {policy} down"))
     axes = {"mode": "linear", "axes": [3, 2]}
     result.append(Case("Resize", [image, None, None, i64(4, 9)], axes, [3], label="axes"))
     result.append(

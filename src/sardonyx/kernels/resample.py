@@ -57,10 +57,10 @@ class TableSpec:
 class ResampleTable:
     """The tables of one axis: ``places[taps, out]`` (int64) and ``weights[taps, out]``, a task per output place.
 
-    ``source``, ``out`` and ``taps`` are ints or ``s0, s1 ...``. Without a scale in ``spec`` it is the least
-    (``aspect`` not_larger) or the greatest of the ratios in ``pairs`` (sizes before and after), or out / source. A place
-    of -1 says that the output lies outside the source and takes the extrapolation value. Buffers: 0 places, 1 weights,
-    2 the region of interest, if there is one.
+    ``source``, ``out`` and ``taps`` are ints or ``s0, s1 ...``. Without a scale in ``spec`` it is the least (``aspect``
+    not_larger) or the greatest of the ratios in ``pairs`` (sizes before and after), or out / source. A place of -1 says
+    that the output lies outside the source and takes the extrapolation value. Buffers: 0 places, 1 weights, 2 the
+    region of interest, if there is one.
     """
 
     spec: TableSpec

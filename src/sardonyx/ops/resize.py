@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from sardonyx.ops.axes import distinct_axes, row_major, unknown
 from sardonyx.ops.base import Anchor, InferContext, LowerContext
 from sardonyx.ops.registry import op
 from sardonyx.ops.values import integers
-from sardonyx.symbols import Dim, ceildiv, maximum, product, symbol
+from sardonyx.symbols import Dim, ceildiv, maximum, minimum, product, symbol
 
 __all__ = ["Resize"]
 
@@ -38,13 +39,18 @@ _TRANSFORMS = (
 
 @dataclass(frozen=True)
 class _Axis:
-    """What happens to one axis: its size before and after, and the scale where the model gives it as a number."""
+    """What happens to one axis: its size before and after, and its scale.
+
+    That is the number ``scale``, or else the least or greatest of the ratios ``pairs`` (sizes before and after), or
+    else ``out / source``.
+    """
 
     axis: int
     place: int
     source: Dim
     out: Dim
     scale: float | None
+    pairs: tuple[tuple[Dim, Dim], ...] = ()
 
 
 def _scaled(size: Dim, scale: float) -> Dim:
@@ -114,7 +120,7 @@ class Resize(Anchor):
         if any(isinstance(size, int) and size < 0 for size in sizes):
             ctx.fail(f"sizes {list(sizes)} include a negative one")
         for axis, size in zip(axes, sizes, strict=True):
-            if shape[axis] == 0 and size != 0:
+            if shape[axis] == 0 and (size != 0 or self.keep_aspect_ratio_policy != "stretch"):
                 ctx.fail(f"axis {axis} is empty and cannot be resized to {size}")
         if self.keep_aspect_ratio_policy != "stretch":
             return self._plan_aspect(shape, axes, sizes)
@@ -137,18 +143,18 @@ class Resize(Anchor):
         pairs = enumerate(zip(axes, scales, strict=True))
         return tuple(_Axis(a, k, shape[a], _scaled(shape[a], scale), scale) for k, (a, scale) in pairs)
 
-    def _plan_aspect(
-        self, shape: tuple[Dim, ...], axes: tuple[int, ...], sizes: Sequence[Dim]
-    ) -> tuple[_Axis, ...] | None:
-        """One scale for all axes: the least or the greatest of those that the sizes ask for."""
-        pairs = [(shape[axis], size) for axis, size in zip(axes, sizes, strict=True)]
-        known = [(have, want) for have, want in pairs if isinstance(have, int) and isinstance(want, int) and have]
-        if len(known) < len(pairs):
-            return None
-        choose = min if self.keep_aspect_ratio_policy == "not_larger" else max
-        scale = choose(want / have for have, want in known)
-        places = enumerate(zip(axes, known, strict=True))
-        return tuple(_Axis(axis, k, have, int(scale * have + 0.5), scale) for k, (axis, (have, _)) in places)
+    def _plan_aspect(self, shape: tuple[Dim, ...], axes: tuple[int, ...], sizes: Sequence[Dim]) -> tuple[_Axis, ...]:
+        """One scale for all axes: the least or the greatest of those that the sizes ask for.
+
+        The size it gives an axis, rounded half up, is the least or greatest of what each of the scales would give.
+        """
+        choose = minimum if self.keep_aspect_ratio_policy == "not_larger" else maximum
+        pairs = tuple((shape[axis], size) for axis, size in zip(axes, sizes, strict=True))
+        plan = []
+        for place, axis in enumerate(axes):
+            rounded = [(2 * want * shape[axis] + have) // (2 * have) for have, want in pairs]
+            plan.append(_Axis(axis, place, shape[axis], reduce(choose, rounded), None, pairs))
+        return tuple(plan)
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
         self._check(ctx)
@@ -180,7 +186,7 @@ class Resize(Anchor):
             ctx.copy(ctx.input(0), ctx.output())
 
     def _unchanged(self, axis: _Axis) -> bool:
-        whole = axis.scale is None or math.isclose(axis.scale, 1.0)
+        whole = not axis.pairs if axis.scale is None else math.isclose(axis.scale, 1.0)
         return whole and axis.source == axis.out and self.coordinate_transformation_mode != "tf_crop_and_resize"
 
     def _table(self, ctx: LowerContext, axis: _Axis, dtype: DType) -> tuple[Operand, Operand, Dim]:
@@ -203,7 +209,10 @@ class Resize(Anchor):
         )
         taps, slots = self._taps(axis), Slots()
         places, weights = ctx.scratch(dtypes.int64, axis.out * taps), ctx.scratch(dtype, axis.out * taps)
-        kernel = ResampleTable(spec, dtype, slots.add(axis.source), slots.add(axis.out), slots.add(taps))
+        pairs = tuple((slots.add(have), slots.add(want)) for have, want in axis.pairs)
+        aspect = self.keep_aspect_ratio_policy if pairs else ""
+        sizes = [slots.add(size) for size in (axis.source, axis.out, taps)]
+        kernel = ResampleTable(spec, dtype, sizes[0], sizes[1], sizes[2], pairs, aspect)
         ctx.call(kernel, [places, weights, *operands], slots.sizes, axis.out)
         return places, weights, taps
 
@@ -215,7 +224,12 @@ class Resize(Anchor):
             return 2 * reach
         if axis.scale is not None:
             return 2 * math.ceil(reach / min(axis.scale, 1.0))
-        return 2 * maximum(ceildiv(axis.source * reach, maximum(axis.out, 1)), reach)
+        taps: Dim = 0
+        for have, want in axis.pairs or ((axis.source, axis.out),):
+            wanted = maximum(ceildiv(have * reach, maximum(want, 1)), reach)
+            smaller = taps != 0 and self.keep_aspect_ratio_policy == "not_smaller"
+            taps = minimum(taps, wanted) if smaller else maximum(taps, wanted)
+        return 2 * taps
 
     def _lower_nearest(self, ctx: LowerContext, plan: Sequence[_Axis]) -> None:
         """One map that reads each element at its tabulated place."""
