@@ -38,8 +38,8 @@ __all__ = [
 
 FLOATS = (dtypes.float32, dtypes.float64, dtypes.float16, dtypes.bfloat16)
 
-ROW_TASKS = 32
-"""Tasks wanted of a window's rows; fewer rows than that are cut by channels too."""
+BLOCK_VECTORS = 4
+"""Vectors of channels in one task of a sliding window: a few rows of so many channels stay in the first cache."""
 LINE = 64
 SET_PERIOD = 4096
 """Bytes of a cache line, and the distance at which addresses share a set of the first cache on common processors."""
@@ -183,9 +183,10 @@ def product_of_taps(
     taps = tuple(
         Tap(axis.taps, slots.add(stride * axis.tap_step))
         for axis, stride in zip(outer, source.strides[1:], strict=False)
-        if axis.taps != 1
+        if axis.taps > 1
     )
-    depth = last * weights.channels
+    empty = any(axis.taps == 0 for axis in axes)
+    depth = 0 if empty else last * weights.channels
     cut = plan_cut(ctx.target, dtype, weights.groups, weights.results, tuple(positions), taps, depth)
     pack = ConvPack(
         weights.operand.dtype,
@@ -197,7 +198,7 @@ def product_of_taps(
         weights.group_stride,
         weights.result_stride,
     )
-    packed = prepare(ctx, pack, weights)
+    packed = weights.operand if empty else prepare(ctx, pack, weights)
     kernel = Conv(
         dtype,
         output.dtype,
@@ -240,8 +241,7 @@ def slide(
     batch, channels, *outs = output.shape
     assert isinstance(channels, int)
     lanes = ctx.target.lanes(itemsize)
-    rows = batch * product(outs[:-1])
-    blocks = max(1, min(-(-ROW_TASKS // max(1, rows)), channels // (4 * lanes))) if isinstance(rows, int) else 1
+    block = min(-(-channels // lanes), BLOCK_VECTORS) * lanes
     sliding = Sliding(
         slots.add(batch),
         channels,
@@ -252,7 +252,7 @@ def slide(
         window.dilations,
         tuple(slots.add(pad) for pad in window.begin),
         tuple(slots.add(stride) for stride in source.strides),
-        -(-channels // (blocks * lanes)) * lanes,
+        block,
         8 if ctx.target.vector_registers >= 32 else 4,
     )
     return sliding, tuple(slots.add(stride) for stride in dense_strides([batch, *outs], channels))
@@ -271,7 +271,6 @@ def direct_sums(
     slots = Slots()
     sliding, out_strides = slide(ctx, slots, source, window, output, dtype.itemsize)
     lanes = ctx.target.lanes(dtype.itemsize)
-    pitch = -(-sliding.channels // lanes) * lanes
     steps = dense_strides([weights.channels, *window.kernel])
     loops = [(count, int(step)) for count, step in zip(window.kernel, steps[1:], strict=True) if isinstance(step, int)]
     loops.append((weights.channels, weights.channel_stride))
@@ -280,7 +279,7 @@ def direct_sums(
         dtype,
         1,
         sliding.channels,
-        pitch,
+        lanes,
         tuple(loops),
         weights.group_stride,
         weights.result_stride,
@@ -293,7 +292,6 @@ def direct_sums(
         output.dtype,
         weights.channels,
         weights.results,
-        pitch,
         out_strides,
         None if bias is None else bias.dtype,
         fused.program,
