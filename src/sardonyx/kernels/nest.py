@@ -11,7 +11,7 @@ Either the vectorised loop is reduced (a *row* of adjacent elements is combined,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -215,6 +215,12 @@ class Walk:
 
     def size(self, dim: Dim) -> Value:
         return emit_dim(self.b, dim, lambda name: self.b.size(int(name[1:])))
+
+    def size_at(self, dim: Dim, index: Sequence[Value]) -> Value:
+        """An expression of loops and sizes at a position."""
+        return emit_dim(
+            self.b, dim, lambda name: index[int(name[1:])] if name[0] == "i" else self.b.size(int(name[1:]))
+        )
 
     def rows(self, body: Callable[[Row], None], vectors: int = 4) -> None:
         """``body`` for each task; of a block of columns, for ``vectors`` vectors at a time, then for what is left."""
