@@ -18,7 +18,7 @@ from sardonyx.symbols import Dim, ceildiv
 
 __all__ = ["Cumulative"]
 
-BLOCK = 64
+BLOCK = 512
 """Inner elements of one task."""
 
 
@@ -51,18 +51,33 @@ class Cumulative:
         compute = compute_dtype(self.dtype)
         lanes = 1 if self.inner == 1 else b.target.lanes(compute.itemsize)
         blocks = (inner + (BLOCK - 1)) // BLOCK
+        identity = b.const(1 if self.product else 0, Type(compute, lanes))
+
+        def step(total: Value, place: Value, mask: Value | None) -> Value:
+            value = source.load(place, lanes, mask).to(compute)
+            after = total * value if self.product else total + value
+            target.store((total if self.exclusive else after).to(self.dtype), place, mask)
+            return after
+
+        def scan(row: Value, first: Value) -> None:
+            """One running value in a register."""
+            total = b.var(identity)
+            with b.loop(count) as k:
+                t = count - 1 - k if self.reverse else k
+                total.set(step(total.get(), (row + t) * inner + first, None))
+
+        def scan_block(row: Value, first: Value) -> None:
+            """A block of running values on the stack."""
+            totals, size = b.local(compute, BLOCK), b.minimum(inner - first, BLOCK)
+            b.vector_loop(size, lanes, lambda i, mask: totals.store(identity, i, mask))
+            with b.loop(count) as k:
+                t = count - 1 - k if self.reverse else k
+
+                def body(i: Value, mask: Value | None, t: Value = t) -> None:
+                    after = step(totals.load(i, lanes, mask), (row + t) * inner + first + i, mask)
+                    totals.store(after, i, mask)
+
+                b.vector_loop(size, lanes, body)
+
         with b.tasks() as task:
-            row, first = (task // blocks) * count, (task % blocks) * BLOCK
-
-            def column(offset: Value, mask: Value | None) -> None:
-                total = b.var(b.const(1 if self.product else 0, Type(compute, lanes)))
-                with b.loop(count) as step:
-                    t = count - 1 - step if self.reverse else step
-                    place = (row + t) * inner + first + offset
-                    value = source.load(place, lanes, mask).to(compute)
-                    before = total.get()
-                    after = before * value if self.product else before + value
-                    total.set(after)
-                    target.store((before if self.exclusive else after).to(self.dtype), place, mask)
-
-            b.vector_loop(b.minimum(inner - first, BLOCK), lanes, column)
+            (scan if self.inner == 1 else scan_block)((task // blocks) * count, (task % blocks) * BLOCK)

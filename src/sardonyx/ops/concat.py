@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from sardonyx.graph.info import TensorInfo
 from sardonyx.ops.axes import axis_of, unknown
-from sardonyx.ops.base import Anchor, IndexContext, Indexed, InferContext, LowerContext, Read
+from sardonyx.ops.base import Anchor, InferContext, LowerContext
 from sardonyx.ops.registry import op
 from sardonyx.ops.values import carried, integers
-from sardonyx.symbols import Dim, known_equal
+from sardonyx.symbols import Dim
 
 __all__ = ["Concat", "Tile"]
 
@@ -64,7 +64,7 @@ class Concat(Anchor):
 
 
 @op("Tile")
-class Tile(Indexed):
+class Tile(Anchor):
     """The input repeated ``repeats[i]`` (input 1) times along dimension i."""
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
@@ -88,7 +88,15 @@ class Tile(Indexed):
     def lowers(self, ctx: InferContext) -> bool:
         return integers(ctx, 1) is not None and ctx.input(0).shape is not None
 
-    def index(self, ctx: IndexContext, position: tuple[Dim, ...]) -> Read:
-        shape, tiled = ctx.infer.input(0).shape or (), ctx.outputs[0].shape or ()
-        places = zip(position, shape, tiled, strict=True)
-        return Read(0, tuple(0 if n == 1 else p if known_equal(n, out) else p % n for p, n, out in places))
+    def lower(self, ctx: LowerContext) -> None:
+        source, target = ctx.input(0), ctx.output()
+        shape: list[Dim] = []
+        read: list[Dim] = []
+        written: list[Dim] = []
+        repeats = integers(ctx.infer, 1) or ()
+        for size, count, stride, step in zip(source.shape, repeats, source.strides, target.strides, strict=True):
+            shape += [count, size]
+            read += [0, stride]
+            written += [step * size, step]
+        seen = replace(source, shape=tuple(shape), strides=tuple(read))
+        ctx.copy(seen, replace(target, shape=tuple(shape), strides=tuple(written)))

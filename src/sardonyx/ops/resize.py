@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import reduce
 
@@ -22,7 +22,7 @@ from sardonyx.ops.axes import distinct_axes, row_major, unknown
 from sardonyx.ops.base import Anchor, InferContext, LowerContext
 from sardonyx.ops.registry import op
 from sardonyx.ops.values import integers
-from sardonyx.symbols import Dim, ceildiv, maximum, minimum, product, symbol
+from sardonyx.symbols import Dim, ceildiv, divide_exact, maximum, minimum, product, symbol
 
 __all__ = ["Resize"]
 
@@ -177,13 +177,13 @@ class Resize(Anchor):
 
     def lower(self, ctx: LowerContext) -> None:
         plan = [axis for axis in self._plan(ctx.infer) or () if not self._unchanged(axis)]
-        if self.mode == "nearest" and self.coordinate_transformation_mode != "tf_crop_and_resize":
+        repeats = [self._repeats(axis) for axis in plan]
+        if all(count > 0 for count in repeats):
+            self._lower_repeats(ctx, {axis.axis: count for axis, count in zip(plan, repeats, strict=True)})
+        elif self.mode == "nearest" and self.coordinate_transformation_mode != "tf_crop_and_resize":
             self._lower_nearest(ctx, plan)
-            return
-        if plan:
-            self._lower_sums(ctx, plan)
         else:
-            ctx.copy(ctx.input(0), ctx.output())
+            self._lower_sums(ctx, plan)
 
     def _unchanged(self, axis: _Axis) -> bool:
         whole = not axis.pairs if axis.scale is None else math.isclose(axis.scale, 1.0)
@@ -230,6 +230,34 @@ class Resize(Anchor):
             smaller = taps != 0 and self.keep_aspect_ratio_policy == "not_smaller"
             taps = minimum(taps, wanted) if smaller else maximum(taps, wanted)
         return 2 * taps
+
+    def _repeats(self, axis: _Axis) -> int:
+        """How often every element of an axis is repeated, where that is all that happens to it; else 0.
+
+        Nearest does that when it enlarges by a whole number n, and output o lies nearest to source o // n.
+        """
+        count = divide_exact(axis.out, axis.source)
+        if self.mode != "nearest" or not isinstance(count, int) or axis.scale not in (None, float(count)):
+            return 0
+        centred = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel")
+        if self.coordinate_transformation_mode in centred:
+            return count if self.nearest_mode in ("round_prefer_floor", "round_prefer_ceil") else 0
+        floored = self.coordinate_transformation_mode in ("asymmetric", "tf_half_pixel_for_nn")
+        return count if floored and self.nearest_mode == "floor" and not axis.pairs else 0
+
+    def _lower_repeats(self, ctx: LowerContext, repeats: Mapping[int, int]) -> None:
+        """A copy of a view in which each element is seen several times."""
+        source, target = ctx.input(0), ctx.output()
+        shape: list[Dim] = []
+        read: list[Dim] = []
+        written: list[Dim] = []
+        for axis, size in enumerate(source.shape):
+            count = repeats.get(axis, 1)
+            shape += [size, count]
+            read += [source.strides[axis], 0]
+            written += [target.strides[axis] * count, target.strides[axis]]
+        seen = replace(source, shape=tuple(shape), strides=tuple(read))
+        ctx.copy(seen, replace(target, shape=tuple(shape), strides=tuple(written)))
 
     def _lower_nearest(self, ctx: LowerContext, plan: Sequence[_Axis]) -> None:
         """One map that reads each element at its tabulated place."""
