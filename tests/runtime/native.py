@@ -79,7 +79,7 @@ def scale_region() -> NativeStep:
     module = Module(host_target(), "scale")
     with module.function("scale_plan", I64.llvm, [PTR, PTR]) as b:
         _emit_plan(b)
-    with module.function("scale_prepare", I64.llvm, [PTR, PTR]) as b:
+    with module.function("scale_prepare", I64.llvm, [PTR, PTR, I64.llvm]) as b:
         _pointer(b, 1).store(_pointer(b, 2).load() * 2.0)
         b.return_(0)
     with module.function("scale_run", I64.llvm, [PTR, PTR, PTR, PTR]) as b:
@@ -106,6 +106,7 @@ def scale_region() -> NativeStep:
         checks=("node 'cut': k must not be negative",),
         plan="scale_plan",
         prepare="scale_prepare",
+        prepare_calls=1,
         run="scale_run",
     )
     import numpy as np

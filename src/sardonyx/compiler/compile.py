@@ -152,6 +152,7 @@ def _compile_region(
         plan=f"{name}_plan",
         run=f"{name}_run",
         prepare=f"{name}_prepare" if builder.prepare_calls else "",
+        prepare_calls=len(builder.prepare_calls),
     )
     return CompiledRegion(region, builder.weights, builder.calls, text)
 

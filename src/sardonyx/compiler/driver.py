@@ -129,7 +129,7 @@ class Driver:
         prepared = [self._lay_out(call) for call in prepare]
         with module.function(f"{name}_run", I64.llvm, [PTR, PTR, PTR, PTR]) as b:
             self._emit_calls(b, calls, laid_out, externals, parallel, now)
-        with module.function(f"{name}_prepare", I64.llvm, [PTR, PTR]) as b:
+        with module.function(f"{name}_prepare", I64.llvm, [PTR, PTR, I64.llvm]) as b:
             self._emit_prepare(b, prepare, prepared, externals, parallel)
         with module.function(f"{name}_plan", I64.llvm, [PTR, PTR]) as b:
             self._emit_plan(b)
@@ -270,20 +270,19 @@ class Driver:
         externals: dict[str, Any],
         parallel: Any,
     ) -> None:
-        """Everything about prepared memory is constant: its sizes are put on the stack here."""
+        """One call by its number. Everything about prepared memory is constant: its sizes are put on the stack here."""
         pointers, team = b.function.args[0], b.function.args[1]
         bufs = b.address_array(max((len(call.operands) for call in calls), default=1))
         for number, (call, layout) in enumerate(zip(calls, layouts, strict=True)):
-            for slot, (operand, (_, constant)) in enumerate(zip(call.operands, layout.offsets, strict=True)):
-                b.store_address(bufs, slot, self._address(b, operand, None, constant, pointers, None))
-            sizes = b.local(dtypes.int64, max(1, len(call.sizes)), 8)
-            for place, size in enumerate(call.sizes):
-                sizes.store(emit_dim(b, size, _no_symbol), place)
-            kernel = externals[symbol_name(call.kernel, self.target)]
-            tasks, grain = b.i64(layout.tasks), b.i64(max(1, layout.grain))
-            status = b.call(parallel, [team, kernel, bufs, sizes.ir, tasks.ir, grain.ir])
-            with b.if_(status != 0, likely=False):
-                b.return_(status | (number << 8))
+            with b.if_(b.argument(2) == number):
+                for slot, (operand, (_, constant)) in enumerate(zip(call.operands, layout.offsets, strict=True)):
+                    b.store_address(bufs, slot, self._address(b, operand, None, constant, pointers, None))
+                sizes = b.local(dtypes.int64, max(1, len(call.sizes)), 8)
+                for place, size in enumerate(call.sizes):
+                    sizes.store(emit_dim(b, size, _no_symbol), place)
+                kernel = externals[symbol_name(call.kernel, self.target)]
+                tasks, grain = b.i64(layout.tasks), b.i64(max(1, layout.grain))
+                b.return_(b.call(parallel, [team, kernel, bufs, sizes.ir, tasks.ir, grain.ir]))
         b.return_(0)
 
 

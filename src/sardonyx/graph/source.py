@@ -6,6 +6,7 @@ Nothing here imports onnx, so that a warm start does not pay for it.
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -80,6 +81,13 @@ class Source:
         for location in sorted(self.scan.locations):
             parts += [location, _stamp(self.external.open(location)[1])]
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def release_pages(self) -> None:
+        """Gives back the memory of mapped pages that were read; they come from the file again when touched."""
+        views = [self.data, *(self.external.open(location)[0] for location in self.scan.locations)]
+        for view in views:
+            if isinstance(view.obj, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+                view.obj.madvise(mmap.MADV_DONTNEED)
 
     def changed_since(self, time_ns: int) -> bool:
         """Whether a file of the model was written or moved after a time (nanoseconds since the epoch)."""

@@ -54,7 +54,8 @@ def open_program(model: ModelSource, options: SessionOptions) -> Program:
     elif options.strict:
         _refuse_python(program)
     limit = options.memory_limit if options.memory_limit is not None else default_memory_limit()
-    program.load(pool.team(options.intra_op_num_threads), limit)
+    # pages of the file are given back as packing goes on: the peak is one copy of the weights, not two
+    program.load(pool.team(options.intra_op_num_threads), limit, source.release_pages)
     return program
 
 

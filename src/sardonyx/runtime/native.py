@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -21,7 +21,7 @@ __all__ = ["NativeCode", "NativeStep", "Team"]
 Array: TypeAlias = npt.NDArray[Any]
 
 _PLAN = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
-_PREPARE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
+_PREPARE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
 _RUN = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 
 _ALIGNMENT = 64
@@ -118,8 +118,11 @@ class NativeStep:
         self._team: Team = SERIAL
         self._limit = 0
 
-    def load(self, team: Team, memory_limit: int) -> None:
-        """Packs the weights. ``memory_limit`` (bytes) bounds the prepared arena and what one run may allocate."""
+    def load(self, team: Team, memory_limit: int, after_each: Callable[[], None] | None = None) -> None:
+        """Packs the weights. ``memory_limit`` (bytes) bounds the prepared arena and what one run may allocate.
+
+        ``after_each`` is called after each weight that was packed.
+        """
         self._team, self._limit = team, memory_limit
         region = self.region
         self._check_limit(region.prepared, "the packed weights")
@@ -129,9 +132,12 @@ class NativeStep:
         self._frames.clear()
         if self._prepare is not None:
             pointers = (ctypes.c_size_t * len(self._pointers))(*self._pointers)
-            status = self._prepare(ctypes.addressof(pointers), team.address)
-            if status:
-                raise ExecutionError(self._failure(status))
+            for call in range(region.prepare_calls):
+                status = self._prepare(ctypes.addressof(pointers), team.address, call)
+                if status:
+                    raise ExecutionError(f"region {region.name}: packing weight {call}: {_reason(status)}")
+                if after_each is not None:
+                    after_each()
 
     def run(self, arrays: list[Array], profile: Array | None = None) -> list[Array]:
         """Runs on arrays in the order of ``inputs`` and returns new arrays in the order of ``outputs``.
@@ -254,12 +260,16 @@ class NativeStep:
 
     def _failure(self, status: int) -> str:
         number, code = status >> _STATUS_BITS, status & ((1 << _STATUS_BITS) - 1)
-        reason = REASONS.get(code, f"status {code}")
+        reason = _reason(code)
         if 0 <= number < len(self.region.calls):
             call = self.region.calls[number]
             nodes = ", ".join(repr(n) for n in call.nodes) or "?"
             return f"node {nodes} ({call.kernel}): {reason}"
         return f"region {self.region.name}: {reason}"
+
+
+def _reason(status: int) -> str:
+    return REASONS.get(status, f"status {status}")
 
 
 def _number(size: Size, numbers: Sequence[int]) -> int:

@@ -140,11 +140,14 @@ class Program:
             result.append(sorted(dead))
         return result[::-1]
 
-    def load(self, team: Team, memory_limit: int) -> None:
-        """Prepares the native steps: packs weights on the threads of ``team``; ``memory_limit`` is in bytes."""
+    def load(self, team: Team, memory_limit: int, after_each: Callable[[], None] | None = None) -> None:
+        """Prepares the native steps: packs weights on the threads of ``team``; ``memory_limit`` is in bytes.
+
+        ``after_each`` is called after each weight that was packed; the mapped pages it came from may be given back.
+        """
         for step in self.steps:
             if isinstance(step, NativeStep):
-                step.load(team, memory_limit)
+                step.load(team, memory_limit, after_each)
 
     def run(self, values: list[Any], observer: Observer | None = None) -> list[Any]:
         """Runs all steps on the values of ``inputs``, in their order; returns those of ``outputs``.

@@ -5,8 +5,9 @@ The native side of a region is three functions (C signatures; every address is h
     int64_t plan(const int64_t* symbols, int64_t* table)
         Computes all sizes, offsets and task counts from the values of the size symbols. Returns 0, ``OVERFLOW`` (-1)
         when a size leaves int64 or an allocation would pass 2**47 bytes, or 1 + the number of a check that failed.
-    int64_t prepare(void** pointers, void* team)
-        Fills the prepared arena (packed weights) once per load. Uses the pointers up to the weights.
+    int64_t prepare(void** pointers, void* team, int64_t call)
+        Makes one of the ``prepare_calls`` kernel calls that fill the prepared arena (packed weights); the runtime makes
+        them in order at load. Uses the pointers up to the weights. Returns 0 or the status of the kernel.
     int64_t run(void** pointers, int64_t* table, void* team, int64_t* profile)
         Makes all kernel calls. Returns 0, or ``call << 8 | status`` of the kernel call that failed.
 
@@ -107,7 +108,7 @@ class Region:
 
     ``arena`` and ``prepared`` are sizes in bytes; ``weights`` is how many weight pointers the region takes; ``checks``
     are the messages of the conditions that ``plan`` tests. ``plan``, ``prepare`` and ``run`` are the linker symbols
-    (``prepare`` may be empty when nothing is prepared).
+    (``prepare`` is empty when nothing is prepared).
     """
 
     name: str
@@ -124,6 +125,7 @@ class Region:
     plan: str = ""
     run: str = ""
     prepare: str = ""
+    prepare_calls: int = 0
     dynamic: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
@@ -148,13 +150,13 @@ class Region:
             "calls": [[c.kernel, list(c.nodes)] for c in self.calls],
             "checks": list(self.checks),
             "profiled": self.profiled,
-            "functions": [self.plan, self.run, self.prepare],
+            "functions": [self.plan, self.run, self.prepare, self.prepare_calls],
         }
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Region:
         """The description that ``to_json`` gave; raises KeyError, TypeError or ValueError for anything else."""
-        plan, run, prepare = data["functions"]
+        plan, run, prepare, prepare_calls = data["functions"]
         return Region(
             name=data["name"],
             inputs=tuple(
@@ -176,6 +178,7 @@ class Region:
             plan=plan,
             run=run,
             prepare=prepare,
+            prepare_calls=prepare_calls,
         )
 
 
