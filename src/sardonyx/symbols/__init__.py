@@ -15,24 +15,19 @@ hostile graph cannot make an expression explode.
     768
 """
 
-from sardonyx.symbols.expression import (
-    Dim,
-    Expr,
+from sardonyx.symbols.atoms import to_text
+from sardonyx.symbols.expression import Dim, Expr, bounds, known_nonnegative, known_positive, symbol
+from sardonyx.symbols.functions import (
     align_up,
-    bounds,
     broadcast,
     ceildiv,
     divide_exact,
     known_equal,
     known_factor,
     known_multiple,
-    known_nonnegative,
-    known_positive,
     maximum,
     minimum,
     product,
-    symbol,
-    to_text,
 )
 from sardonyx.symbols.text import parse
 from sardonyx.symbols.visit import DimOperations, evaluate, fold, free_symbols, linear, substitute

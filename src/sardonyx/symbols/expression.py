@@ -6,53 +6,13 @@ import operator
 from collections.abc import Iterable
 from functools import lru_cache, reduce
 from math import gcd
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
 from sardonyx.errors import ModelTooLargeError
+from sardonyx.symbols.atoms import MAX_WEIGHT, Atom, Monomial, Terms, atom_text, join, order, to_text, without
 
 MAX_TERMS = 64
-MAX_WEIGHT = 1024
-MAX_DEGREE = 24
 MAX_COEFFICIENT = 1 << 80
-
-
-class Atom:
-    """A symbol (``kind`` is ``symbol``, with a ``name``) or an opaque operation on ``arguments``."""
-
-    __slots__ = ("_hash", "arguments", "kind", "name", "text", "weight")
-
-    def __init__(self, kind: str, name: str, arguments: tuple[Dim, ...]) -> None:
-        self.kind, self.name, self.arguments = kind, name, arguments
-        self.weight = 1 + sum(_weight(argument) for argument in arguments)
-        if self.weight > MAX_WEIGHT:
-            raise ModelTooLargeError(f"a symbolic size has more than {MAX_WEIGHT} parts")
-        if kind == "symbol":
-            self.text = name if name.isidentifier() and name not in _FUNCTIONS else _quote(name)
-        elif kind in _INFIX:
-            self.text = f"({to_text(arguments[0])}){_INFIX[kind]}({to_text(arguments[1])})"
-        else:
-            self.text = f"{kind}({', '.join(map(to_text, arguments))})"
-        self._hash = hash(self.text)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, Atom) and self._hash == other._hash and self.text == other.text)
-
-    def __repr__(self) -> str:
-        return self.text
-
-    def __reduce__(self) -> tuple[type[Atom], tuple[str, str, tuple[Dim, ...]]]:
-        return Atom, (self.kind, self.name, self.arguments)  # a hash of a text holds in one process only
-
-
-# Powers of atoms, by the text of the atom; the empty monomial is the constant's.
-Monomial: TypeAlias = tuple[tuple[Atom, int], ...]
-Terms: TypeAlias = dict[Monomial, int]
-
-_FUNCTIONS = ("min", "max", "broadcast")
-_INFIX = {"floordiv": "//", "mod": "%"}
 
 
 class Expr:
@@ -115,7 +75,7 @@ class Expr:
         return _mod(as_dim(other), self)
 
 
-Dim: TypeAlias = Union[int, Expr]  # noqa: UP007 - evaluated, so that isinstance-free readers may import it
+Dim: TypeAlias = int | Expr
 
 
 # ---- building -----------------------------------------------------------------------------------------------------
@@ -129,60 +89,13 @@ def symbol(name: str) -> Expr:
     return Expr({((Atom("symbol", name, ()), 1),): 1})
 
 
-def product(dims: Iterable[Dim]) -> Dim:
-    """The product of sizes; 1 for none."""
-    result: Dim = 1
-    for dim in dims:
-        result = result * dim
-    return result
-
-
-def minimum(a: Dim, b: Dim) -> Dim:
-    """The smaller of two."""
-    return _extremum("min", as_dim(a), as_dim(b))
-
-
-def maximum(a: Dim, b: Dim) -> Dim:
-    """The larger of two."""
-    return _extremum("max", as_dim(a), as_dim(b))
-
-
-def ceildiv(a: Dim, b: Dim) -> Dim:
-    """``a / b`` rounded up, for a positive ``b``."""
-    return (a + b - 1) // b
-
-
-def align_up(a: Dim, n: Dim) -> Dim:
-    """The smallest multiple of a positive ``n`` that is not less than ``a``."""
-    return ceildiv(a, n) * n
-
-
-def broadcast(a: Dim, b: Dim) -> Dim:
-    """The common size of two that are equal or of which one is 1. Raises ValueError for two constants that are not."""
-    a, b = as_dim(a), as_dim(b)
-    if isinstance(a, int) and isinstance(b, int) and a != b and 1 not in (a, b):
-        raise ValueError(f"sizes {a} and {b} do not broadcast: they must be equal, or one of them 1")
-    if a == b or b == 1:
-        return a
-    if a == 1:
-        return b
-    for one in (a, b):
-        low, high = (one, one) if isinstance(one, int) else _bounds(one, 0)
-        if (low is not None and low > 1) or high == 0:
-            return one
-    arguments = {to_text(part): part for dim in (a, b) for part in _flatten("broadcast", dim)}
-    return _opaque("broadcast", tuple(arguments[text] for text in sorted(arguments)))
-
-
 def as_dim(value: Dim) -> Dim:
+    """A Dim as such: numpy integers and bools become ints."""
     return value if isinstance(value, Expr) or type(value) is int else operator.index(value)
 
 
-def _weight(dim: Dim) -> int:
-    return dim._weight if isinstance(dim, Expr) else 1
-
-
-def _opaque(kind: str, arguments: tuple[Dim, ...]) -> Expr:
+def opaque(kind: str, arguments: tuple[Dim, ...]) -> Expr:
+    """An operation that stays as it is, as an expression."""
     return Expr({((Atom(kind, "", arguments), 1),): 1})
 
 
@@ -203,6 +116,7 @@ def make(terms: Terms) -> Dim:
 
 
 def terms_of(dim: Dim) -> Terms:
+    """The monomials and coefficients of a Dim."""
     if isinstance(dim, Expr):
         return dim._terms
     return {(): dim} if dim else {}
@@ -250,71 +164,18 @@ def _multiply(a: Dim, b: Dim) -> Dim:
     terms: Terms = {}
     for left, c in a._terms.items():
         for right, d in b._terms.items():
-            monomial = _join(left, right)
+            monomial = join(left, right)
             terms[monomial] = terms.get(monomial, 0) + c * d
     return make({m: c for m, c in terms.items() if c})
 
 
-def _join(a: Monomial, b: Monomial) -> Monomial:
-    if not a or not b:
-        return a or b
-    powers = dict(a)
-    for atom, power in b:
-        powers[atom] = powers.get(atom, 0) + power
-    if sum(powers.values()) > MAX_DEGREE:
-        raise ModelTooLargeError(f"a symbolic size multiplies more than {MAX_DEGREE} symbols")
-    return tuple(sorted(powers.items(), key=_atom_text))
-
-
-def _atom_text(item: tuple[Atom, int]) -> str:
-    return item[0].text
-
-
-def _without(monomial: Monomial, divisor: Monomial) -> Monomial | None:
-    """``monomial / divisor``, or None where that is not a monomial."""
-    powers = dict(monomial)
-    for atom, power in divisor:
-        left = powers.get(atom, 0) - power
-        if left < 0:
-            return None
-        if left:
-            powers[atom] = left
-        else:
-            del powers[atom]
-    return tuple(item for item in ((atom, powers.get(atom, 0)) for atom, _ in monomial) if item[1])
-
-
-def _flatten(kind: str, dim: Dim) -> tuple[Dim, ...]:
-    atom = _single_atom(dim)
-    return atom.arguments if atom is not None and atom.kind == kind else (dim,)
-
-
-def _single_atom(dim: Dim) -> Atom | None:
+def single_atom(dim: Dim) -> Atom | None:
     """The atom that the whole of ``dim`` is, if it is one."""
     if isinstance(dim, Expr) and len(dim._terms) == 1:
         ((monomial, coefficient),) = dim._terms.items()
         if coefficient == 1 and len(monomial) == 1 and monomial[0][1] == 1:
             return monomial[0][0]
     return None
-
-
-def _extremum(kind: str, a: Dim, b: Dim) -> Dim:
-    if isinstance(a, int) and isinstance(b, int):
-        return min(a, b) if kind == "min" else max(a, b)
-    kept: list[Dim] = []
-    for new in (*_flatten(kind, a), *_flatten(kind, b)):
-        if any(_wins(kind, old, new) for old in kept):
-            continue
-        kept = [old for old in kept if not _wins(kind, new, old)]
-        kept.append(new)
-    if len(kept) == 1:
-        return kept[0]
-    return _opaque(kind, tuple(sorted(kept, key=to_text)))
-
-
-def _wins(kind: str, a: Dim, b: Dim) -> bool:
-    """Whether ``a`` alone is the minimum (maximum) of the two."""
-    return known_nonnegative(b - a) if kind == "min" else known_nonnegative(a - b)
 
 
 # ---- division -----------------------------------------------------------------------------------------------------
@@ -327,7 +188,7 @@ def _floordiv(a: Dim, b: Dim) -> Dim:
         return _floordiv_constant(a, b) if b > 0 else _floordiv_negative(a, b)
     if a == 0 or a == b:
         return 0 if a == 0 else 1
-    quotient, rest = _divide(a, b)
+    quotient, rest = divide(a, b)
     return _add(quotient, _floordiv_rest(rest, b))
 
 
@@ -347,14 +208,14 @@ def _floordiv_constant(a: Expr, k: int) -> Dim:
     inner = _add(make(rest), constant)
     if k == 1 or isinstance(inner, int):
         return _add(quotient, inner // k)
-    atom = _single_atom(make(rest))
+    atom = single_atom(make(rest))
     if atom is not None and atom.kind == "floordiv" and isinstance(atom.arguments[1], int):
         divisor = atom.arguments[1]
         return _add(quotient, _floordiv(_add(atom.arguments[0], constant * divisor), divisor * k))
     low, high = bounds(inner)
     if low is not None and high is not None and low // k == high // k:
         return _add(quotient, low // k)
-    return _add(quotient, _opaque("floordiv", (inner, k)))
+    return _add(quotient, opaque("floordiv", (inner, k)))
 
 
 def _split(a: Expr, k: int) -> tuple[Dim, Terms]:
@@ -381,7 +242,7 @@ def _floordiv_rest(rest: Dim, b: Expr) -> Dim:
         return _floordiv(rest, b_left)
     if known_nonnegative(rest) and known_positive(b_left - rest):
         return 0
-    return _opaque("floordiv", (rest, b_left))
+    return opaque("floordiv", (rest, b_left))
 
 
 def _cancel(a: Dim, b: Expr) -> tuple[Dim, Dim]:
@@ -392,10 +253,10 @@ def _cancel(a: Dim, b: Expr) -> tuple[Dim, Dim]:
         powers = dict(monomial)
         common = {atom: min(power, powers[atom]) for atom, power in common.items() if atom in powers}
     number = reduce(gcd, (coefficient for _, coefficient in terms))
-    factor: Monomial = tuple(sorted(common.items(), key=_atom_text))
+    factor: Monomial = tuple(sorted(common.items(), key=atom_text))
 
     def reduced(dim: Dim) -> Dim:
-        return make({_without(m, factor) or (): c // number for m, c in terms_of(dim).items()})
+        return make({without(m, factor) or (): c // number for m, c in terms_of(dim).items()})
 
     # A factor may be 0 at run time, never negative, so that the quotient keeps its value wherever it has one.
     if any(not _atom_nonnegative(atom) for atom in common):
@@ -403,15 +264,9 @@ def _cancel(a: Dim, b: Expr) -> tuple[Dim, Dim]:
     return reduced(a), reduced(b)
 
 
-def _order(monomial: Monomial) -> tuple[int, tuple[tuple[str, int], ...]]:
-    """Sorts the leading monomial (graded lexicographic) first."""
-    degree = sum(power for _, power in monomial)
-    return -degree, tuple((atom.text, -power) for atom, power in monomial)
-
-
-def _divide(a: Dim, b: Expr) -> tuple[Dim, Dim]:
+def divide(a: Dim, b: Expr) -> tuple[Dim, Dim]:
     """Polynomials ``q, r`` with ``a = q * b + r``; r is 0 exactly where b divides a."""
-    leader = min(b._terms, key=_order)
+    leader = min(b._terms, key=order)
     lead = b._terms[leader]
     quotient: Dim = 0
     rest: Dim = a
@@ -420,8 +275,8 @@ def _divide(a: Dim, b: Expr) -> tuple[Dim, Dim]:
         terms = terms_of(rest)
         if not terms:
             break
-        top = min(terms, key=_order)
-        ratio = _without(top, leader)
+        top = min(terms, key=order)
+        ratio = without(top, leader)
         if ratio is None or terms[top] % lead:
             kept[top] = terms[top]
             rest = make({m: c for m, c in terms.items() if m != top})
@@ -436,17 +291,6 @@ def _divide(a: Dim, b: Expr) -> tuple[Dim, Dim]:
     return (quotient, remainder) if remainder == 0 or len(b._terms) == 1 else (0, a)
 
 
-def divide_exact(a: Dim, b: Dim) -> Dim | None:
-    """The polynomial ``q`` with ``q * b == a``, or None where there is none (or ``b`` is 0)."""
-    a, b = as_dim(a), as_dim(b)
-    if isinstance(b, Expr):
-        quotient, rest = _divide(a, b)
-        return quotient if rest == 0 else None
-    if b == 0 or any(coefficient % b for coefficient in terms_of(a).values()):
-        return None
-    return make({monomial: coefficient // b for monomial, coefficient in terms_of(a).items()})
-
-
 def _mod(a: Dim, b: Dim) -> Dim:
     if isinstance(b, int):
         if isinstance(a, int):
@@ -454,10 +298,10 @@ def _mod(a: Dim, b: Dim) -> Dim:
         if b == 0:
             raise ZeroDivisionError(f"{a} modulo 0")
         return _mod_constant(a, b) if b > 0 else _scale(_mod(_scale(a, -1), -b), -1)
-    rest = _divide(a, b)[1]
+    rest = divide(a, b)[1]
     if rest == 0 or (known_nonnegative(rest) and known_positive(b - rest)):
         return rest
-    return _opaque("mod", (rest, b))
+    return opaque("mod", (rest, b))
 
 
 def _mod_constant(a: Expr, k: int) -> Dim:
@@ -478,7 +322,7 @@ def _mod_constant(a: Expr, k: int) -> Dim:
     elif k == 1:
         inner = 0
     elif low is None or high is None or low < 0 or high >= k:
-        inner = _opaque("mod", (inner, k))
+        inner = opaque("mod", (inner, k))
     return _add(_scale(inner, common), remainder)
 
 
@@ -509,32 +353,6 @@ def known_positive(d: Dim) -> bool:
     """Whether ``d`` is at least 1 for all sizes, as far as can be seen."""
     low = bounds(d)[0]
     return low is not None and low >= 1
-
-
-def known_equal(a: Dim, b: Dim) -> bool:
-    """Whether both are the same number for all sizes, as far as can be seen."""
-    return a == b or a - b == 0
-
-
-def known_factor(d: Dim) -> int:
-    """The largest number known to divide ``d`` for all sizes; 0 for 0."""
-    if isinstance(d, int):
-        return abs(d)
-    result = 0
-    for monomial, coefficient in d._terms.items():
-        factor = abs(coefficient)
-        for atom, power in monomial:
-            if atom.kind in ("min", "max", "broadcast", "mod"):
-                factor *= reduce(gcd, map(known_factor, atom.arguments)) ** power
-        result = gcd(result, factor)
-    return result
-
-
-def known_multiple(d: Dim, k: Dim) -> bool:
-    """Whether ``k`` divides ``d`` for all sizes, as far as can be seen."""
-    if isinstance(k, int):
-        return k != 0 and known_factor(d) % k == 0
-    return divide_exact(d, k) is not None
 
 
 def _bounds(d: Expr, depth: int) -> tuple[int | None, int | None]:
@@ -633,31 +451,3 @@ def _atom_bounds(atom: Atom) -> tuple[int | None, int | None]:
     if isinstance(divisor, int):
         return None if low is None else low // divisor, None if high is None else high // divisor
     return (0 if low is not None and low >= 0 else None), (max(high, -1) if high is not None else None)
-
-
-def _quote(name: str) -> str:
-    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def sorted_terms(d: Expr) -> list[tuple[Monomial, int]]:
-    return sorted(d._terms.items(), key=lambda term: _order(term[0]))
-
-
-def to_text(d: Dim) -> str:
-    """The text that ``parse`` reads back; equal expressions have equal texts."""
-    if isinstance(d, int):
-        return str(d)
-    if d._text is None:
-        parts: list[str] = []
-        for monomial, coefficient in sorted_terms(d):
-            factors = [_factor_text(atom) for atom, power in monomial for _ in range(power)]
-            if abs(coefficient) != 1 or not factors:
-                factors.insert(0, str(abs(coefficient)))
-            sign = "-" if coefficient < 0 else "+"
-            parts.append(f" {sign} " + "*".join(factors) if parts else sign.strip("+") + "*".join(factors))
-        d._text = "".join(parts)
-    return d._text
-
-
-def _factor_text(atom: Atom) -> str:
-    return f"({atom.text})" if atom.kind in _INFIX else atom.text

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from sardonyx.symbols.expression import Dim, broadcast, maximum, minimum, symbol
+from sardonyx.symbols.expression import Dim, symbol
+from sardonyx.symbols.functions import broadcast, maximum, minimum
 
 _TOKEN = re.compile(r'\s*(?:(\d+)|([^\W\d]\w*)|"((?:[^"\\]|\\.)*)"|(//|[-+*%(),]))')
 _FUNCTIONS = {"min": minimum, "max": maximum, "broadcast": broadcast}

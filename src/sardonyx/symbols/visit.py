@@ -7,20 +7,9 @@ from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import Any, Protocol, TypeVar
 
-from sardonyx.symbols.expression import (
-    Atom,
-    Dim,
-    Monomial,
-    Terms,
-    as_dim,
-    broadcast,
-    make,
-    maximum,
-    minimum,
-    sorted_terms,
-    symbol,
-    terms_of,
-)
+from sardonyx.symbols.atoms import Atom, Monomial, Terms, sorted_terms
+from sardonyx.symbols.expression import Dim, as_dim, make, symbol, terms_of
+from sardonyx.symbols.functions import broadcast, maximum, minimum
 
 T = TypeVar("T")
 
