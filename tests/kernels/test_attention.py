@@ -91,7 +91,12 @@ def attention(
     steps = [step // k.itemsize for step in k.strides]
     offset = i0 % key_heads * steps[1] + i0 // key_heads * steps[0]
     pack = Pack.of(shape, depth, keys, dtype, dtype, (steps[3], steps[2]), offset)
-    tasks = evaluate(ceildiv(keys, shape.columns), {}) * batch * key_heads * int(evaluate(packs_keys(queries), {}))
+    tasks = (
+        evaluate(ceildiv(keys, shape.columns), {})
+        * batch
+        * key_heads
+        * int(evaluate(packs_keys(queries, depth, adjacent=True), {}))
+    )
     assert run_kernel(pack, [packed, k], [], tasks) == 0
     tiles = evaluate(query_tiles(target, dtype, own[0]), {f"s{n}": number for n, number in enumerate(numbers)})
     buffers = [q, k, packed, v, out, *([] if mask is None else [mask])]

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
 from sardonyx.kernels.gemm_tile import Level, TileShape, choose_tile, emit_tile, heights, row_offsets, split_rows
+from sardonyx.kernels.point import compute_dtype
 from sardonyx.kernels.sizes import emit_dim
 from sardonyx.lang import I64, KernelBuilder, Pointer, Type, Value
 from sardonyx.lang.vmath import exp, tanh
@@ -51,19 +52,21 @@ def query_tiles(target: Target, dtype: DType, queries: Dim) -> Dim:
     return ceildiv(queries, key_panels(target, dtype).rows)
 
 
-def packs_keys(queries: Dim) -> Dim:
-    """1 where the keys must be packed, else 0."""
-    return minimum(queries // (FEW_ROWS + 1), 1)
+def packs_keys(queries: Dim, depth: Dim, *, adjacent: bool) -> Dim:
+    """1 where the keys must be packed, else 0; ``adjacent``: the elements of one key are."""
+    return minimum(queries // (FEW_ROWS + 1), 1) if adjacent and isinstance(depth, int) else 1
 
 
 @dataclass(frozen=True)
 class Attention:
     """One attention of (batch, heads, queries, depth) with (batch, heads / group, keys, depth) and (..., keys, width).
 
-    Strides are those of batch, head and row; elements of a row are adjacent. ``mask`` is the dtype of an additive or
-    boolean (True: attend) mask with strides of batch, head, query and key. ``causal``: query i sees the keys up to
-    i + ``past``. ``softcap`` c, unless 0, bounds scaled scores by c * tanh(score / c). Buffers: queries, keys, packed
-    keys (of batch * heads / group, in the order of ``Pack``), values, output, mask.
+    Strides are those of batch, head and row; elements of a row are adjacent (of keys only with ``adjacent_keys``).
+    ``dtype`` is that of all four in memory; half precision is computed in float32. ``mask`` is the dtype of an additive
+    or boolean (True: attend) mask with strides of batch, head, query and key. ``causal``: query i sees the keys up to
+    i + ``past``. ``softcap`` c, unless 0, bounds scaled scores by c * tanh(score / c). ``zero_masked``: a row that sees
+    no key gives 0, not NaN. Buffers: queries, keys, packed keys (of batch * heads / group, in the order of ``Pack``),
+    values, output, mask.
     """
 
     dtype: DType
@@ -83,6 +86,8 @@ class Attention:
     causal: bool = False
     past: Dim = 0
     softcap: float = 0.0
+    adjacent_keys: bool = True
+    zero_masked: bool = False
 
     @property
     def name(self) -> str:
@@ -96,15 +101,16 @@ class _Emitter:
     def __init__(self, spec: Attention, b: KernelBuilder) -> None:
         self.spec = spec
         self.b = b
-        self.shape = key_panels(b.target, spec.dtype)
+        self.dtype = compute_dtype(spec.dtype)
+        self.shape = key_panels(b.target, self.dtype)
         self.lanes = self.shape.lanes
-        self.type = Type(spec.dtype, self.lanes)
+        self.type = Type(self.dtype, self.lanes)
         self.scores_step = -(-KEYS // self.shape.columns) * self.shape.columns + self.lanes
         self.sums_step = -(-spec.width // self.lanes) * self.lanes
         rows = self.shape.rows
-        self.scores = b.local(spec.dtype, rows * self.scores_step)
-        self.sums = b.local(spec.dtype, rows * self.sums_step)
-        self.top, self.total, self.shrink = (b.local(spec.dtype, rows) for _ in range(3))
+        self.scores = b.local(self.dtype, rows * self.scores_step)
+        self.sums = b.local(self.dtype, rows * self.sums_step)
+        self.top, self.total, self.shrink = (b.local(self.dtype, rows) for _ in range(3))
 
     def dim(self, value: Dim) -> Value:
         return emit_dim(self.b, value, lambda name: self.b.size(int(name[1:])))
@@ -117,7 +123,7 @@ class _Emitter:
 
     def emit(self) -> None:
         b, spec = self.b, self.spec
-        tiles, heads = self.dim(query_tiles(b.target, spec.dtype, spec.queries)), self.dim(spec.heads)
+        tiles, heads = self.dim(query_tiles(b.target, self.dtype, spec.queries)), self.dim(spec.heads)
         with b.tasks() as task:
             tile, head_number = b.index_rem(task, tiles), b.index_div(task, tiles)
             self.head, self.batch = b.index_rem(head_number, heads), b.index_div(head_number, heads)
@@ -127,7 +133,7 @@ class _Emitter:
             self.q = self.start(0, spec.q_strides, self.batch, self.head, self.row)
             self.k = self.start(1, spec.k_strides, self.batch, key_head)
             panels = self.dim(ceildiv(spec.keys, self.shape.columns) * spec.depth) * self.shape.columns
-            self.packed = b.buffer(2, spec.dtype).at((self.batch * key_heads + key_head) * panels)
+            self.packed = b.buffer(2, self.dtype).at((self.batch * key_heads + key_head) * panels)
             self.v = self.start(3, spec.v_strides, self.batch, key_head)
             self.out = self.start(4, spec.out_strides, self.batch, self.head, self.row)
             self.tile()
@@ -169,10 +175,10 @@ class _Emitter:
 
     def tile(self) -> None:
         b, spec = self.b, self.spec
-        lowest = b.const(float("-inf"), Type(spec.dtype))
+        lowest = b.const(float("-inf"), Type(self.dtype))
         with b.loop(self.count) as row:
             self.top.store(lowest, row)
-            self.total.store(b.zero(Type(spec.dtype)), row)
+            self.total.store(b.zero(Type(self.dtype)), row)
             with b.loop(self.sums_step, 0, self.lanes) as column:
                 self.sums.store(b.zero(self.type), row * self.sums_step + column)
         end = self.dim(spec.keys)
@@ -188,7 +194,7 @@ class _Emitter:
     def block_scores(self, first: Value, keys: Value, end: Value) -> None:
         """Scores of one block, -inf in the last vectors beyond its keys."""
         b, spec = self.b, self.spec
-        if not isinstance(spec.depth, int):
+        if not isinstance(spec.depth, int) or not spec.adjacent_keys:
             self.panel_scores(first, keys, end)
         elif isinstance(spec.queries, int):
             if spec.queries <= FEW_ROWS:
@@ -229,14 +235,14 @@ class _Emitter:
         final = self.dim(spec.keys) - 1
         with b.loop(self.count) as row:
             query = self.q.at(row * self.dim(spec.q_strides[2]))
-            columns = [query.load(v * lanes, lanes, mask) for v, mask in enumerate(masks)]
+            columns = [query.load(v * lanes, lanes, mask).to(self.dtype) for v, mask in enumerate(masks)]
             with b.loop(keys, 0, lanes) as key:
                 sums = []
                 for lane in range(lanes):
                     source = self.k.at(b.minimum(first + key + lane, final) * self.dim(spec.k_strides[2]))
                     total = b.zero(self.type)
                     for v, mask in enumerate(masks):
-                        total = b.fma(columns[v], source.load(v * lanes, lanes, mask), total)
+                        total = b.fma(columns[v], source.load(v * lanes, lanes, mask).to(self.dtype), total)
                     sums.append(total)
                 self.score(row, key, first, end, _sum_lanes(b, sums))
 
@@ -268,11 +274,11 @@ class _Emitter:
             mask = pointer.gather(b.iota(I64.with_lanes(self.lanes)) * self.dim(spec.mask_strides[3]), inside)
         if spec.mask is dtypes.bool_:
             return b.select(mask, value, float("-inf"))
-        return value + mask.to(spec.dtype)
+        return value + mask.to(self.dtype)
 
     def normalise(self, keys: Value) -> None:
         """Scores to weights; the running maximum and sum of each row."""
-        b, lanes, scalar = self.b, self.lanes, Type(self.spec.dtype)
+        b, lanes, scalar = self.b, self.lanes, Type(self.dtype)
         lowest = b.const(float("-inf"), scalar)
         with b.loop(self.count) as row:
             scores = self.scores.at(row * self.scores_step)
@@ -329,12 +335,13 @@ class _Emitter:
     def finish(self) -> None:
         b, spec, lanes = self.b, self.spec, self.lanes
         with b.loop(self.count) as row:
-            # Without keys, the sum over none of them.
-            total = b.select(self.dim(spec.keys) == 0, b.const(1.0, Type(spec.dtype)), self.total.load(row))
+            # Without keys, the sum over none of them is 0.
+            total, one = self.total.load(row), b.const(1.0, Type(self.dtype))
+            total = b.select((total == 0) if spec.zero_masked else (self.dim(spec.keys) == 0), one, total)
             source, target = self.sums.at(row * self.sums_step), self.out.at(row * self.dim(spec.out_strides[2]))
 
             def body(column: Value, mask: Value | None, source: Pointer = source, target: Pointer = target) -> None:
-                target.store(source.load(column, lanes) / total, column, mask)
+                target.store((source.load(column, lanes) / total).to(spec.dtype), column, mask)
 
             b.vector_loop(spec.width, lanes, body)
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sardonyx.dtypes import DType
+from sardonyx.kernels.point import compute_dtype
 from sardonyx.lang import Type, Value
 from sardonyx.lang.builder import Builder
 from sardonyx.lang.value import Operand, Pointer, Var
@@ -133,18 +134,19 @@ def emit_tile(
     mask: Value | None = None,
     ahead: Callable[[Value], None] | None = None,
 ) -> list[list[Value]]:
-    """Sums one tile and gives its accumulators ``[row][vector]``, of the panel's dtype.
+    """Sums one tile and gives its accumulators ``[row][vector]``, of the panel's dtype (half precision: float32).
 
     ``rows`` are the offsets of the tile's rows of A from ``a`` (constants make the best addresses); A's elements are
-    converted to the panel's dtype one by one. ``panel`` points at the first vector of B; consecutive vectors of a step
+    converted to the sums' dtype one by one. ``panel`` points at the first vector of B; consecutive vectors of a step
     are adjacent. ``levels`` are the reduction loops, outermost first. The order of summation is fixed by ``levels``
     and the tile's size alone. ``start`` are sums to go on from; ``lanes`` defaults to the target's full vectors;
     ``mask`` tells which lanes of the last vector of B may be read, where B is not packed. ``ahead(k)`` is built once
     for every ``AHEAD_STEPS`` steps of the innermost loop: the place for prefetches.
     """
-    lanes = lanes or b.target.lanes(panel.dtype.itemsize)
+    dtype = compute_dtype(panel.dtype)
+    lanes = lanes or b.target.lanes(dtype.itemsize)
     masks: list[Value | None] = [*[None] * (vectors - 1), mask]
-    tile = _Tile(b, rows, a, panel, Type(panel.dtype, lanes), masks)
+    tile = _Tile(b, rows, a, panel, Type(dtype, lanes), masks)
     sums = tile.variables(start)
     with _nest(b, levels[:-1]) as (a_offset, b_offset):
         tile.reduce(sums, levels[-1], a_offset, b_offset, ahead)
@@ -230,7 +232,7 @@ class _Tile:
         """One step of k: a vector row of B times one element of each row of A; ``ahead`` is added to k."""
         moved = self.panel.at(_plus(b_offset, k * level.b)).at(ahead * level.b)
         lanes = self.type.lanes
-        columns = [moved.load(v * lanes, lanes, mask) for v, mask in enumerate(self.masks)]
+        columns = [moved.load(v * lanes, lanes, mask).to(self.type.dtype) for v, mask in enumerate(self.masks)]
         along = _plus(a_offset, k * level.a)
         for (pointer, offset), totals in zip(self.rows, sums, strict=True):
             element = pointer.at(along).at(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from sardonyx.ops.attention import fits_kernel
 from sardonyx.ops.inference import node_attributes
 from sardonyx.passes.rewriting import Rewriter, is_op
 from sardonyx.symbols import Dim, known_equal
@@ -110,7 +111,7 @@ def _fits(rewriter: Rewriter, match: _Match) -> bool:
     q, k, v = (rewriter.of(x) for x in (match.query, match.key_transposed, match.value))
     if q.shape is None or k.shape is None or v.shape is None or not len(q.shape) == len(k.shape) == len(v.shape) == 4:
         return False
-    if q.dtype is None or not q.dtype.is_float or q.dtype.name == "float64":
+    if not fits_kernel(q.dtype, v.shape[3]):
         return False
     if not (_same(q.shape[:2], k.shape[:2]) and _same(q.shape[:2], v.shape[:2])):
         return False

@@ -1,0 +1,280 @@
+"""Attention: the operator of ONNX, and the one that the fusion of its parts makes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sardonyx import dtypes
+from sardonyx.dtypes import DType
+from sardonyx.graph.info import TensorInfo
+from sardonyx.kernels.attention import Attention as AttentionKernel
+from sardonyx.kernels.attention import key_panels, packs_keys, query_tiles
+from sardonyx.kernels.pack import Pack, packed_size
+from sardonyx.kernels.point import compute_dtype
+from sardonyx.kernels.slots import Slots
+from sardonyx.kernels.spec import Operand
+from sardonyx.ops.axes import row_major
+from sardonyx.ops.base import Anchor, InferContext, LowerContext
+from sardonyx.ops.registry import op
+from sardonyx.symbols import Dim, ceildiv, known_equal, minimum, product, symbol
+
+__all__ = ["Attention", "FusedAttention", "fits_kernel"]
+
+WIDEST_VALUES = 512
+"""Longest rows of values: their sums lie on the stack."""
+
+FLOATS = (dtypes.float32, dtypes.float64, dtypes.float16, dtypes.bfloat16)
+
+
+def fits_kernel(dtype: DType | None, width: Dim) -> bool:
+    """Whether the kernel takes elements of ``dtype`` and rows of ``width`` values."""
+    return dtype in FLOATS and isinstance(width, int) and width <= WIDEST_VALUES
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The operands of one attention, each (batch, heads, rows, elements); the mask has any shape that broadcasts to
+    (batch, heads, queries, keys)."""
+
+    query: Operand
+    key: Operand
+    value: Operand
+    out: Operand
+    mask: Operand | None
+
+
+def _emit(
+    ctx: LowerContext,
+    parts: _Parts,
+    scale: float,
+    *,
+    causal: bool = False,
+    past: Dim = 0,
+    softcap: float = 0.0,
+    zero_masked: bool = False,
+) -> None:
+    """Packs the keys where that pays and runs the kernel."""
+    q, k, v = parts.query, parts.key, parts.value
+    (batch, heads, queries, depth), (_, key_heads, keys, _) = q.shape, k.shape
+    width = v.shape[3]
+    assert isinstance(width, int)
+    dtype = compute_dtype(q.dtype)
+    shape, adjacent = key_panels(ctx.target, dtype), k.strides[3] == 1 or depth == 1
+    packs = packs_keys(queries, depth, adjacent=adjacent)
+    groups = batch * key_heads
+    packed = ctx.scratch(dtype, packed_size(depth, keys, shape.columns) * groups * packs)
+    inner, index = Slots(), symbol("i0")
+    offset = index % inner.add(key_heads) * inner.add(k.strides[1]) + index // inner.add(key_heads) * inner.add(
+        k.strides[0]
+    )
+    strides = (inner.add(k.strides[3]), inner.add(k.strides[2]))
+    pack = Pack.of(shape, inner.add(depth), inner.add(keys), k.dtype, dtype, strides, offset)
+    if packs != 0:
+        tasks = ceildiv(keys, shape.columns) * groups * packs
+        ctx.call(pack, [packed, k], inner.sizes, tasks, depth * keys * groups)
+    slots = Slots()
+
+    def three(operand: Operand) -> tuple[Dim, Dim, Dim]:
+        first, second, third = (slots.add(stride) for stride in operand.strides[:3])
+        return first, second, third
+
+    kernel = AttentionKernel(
+        dtype=q.dtype,
+        heads=slots.add(heads),
+        group=slots.add(1 if known_equal(heads, key_heads) else heads // key_heads),
+        queries=slots.add(queries),
+        keys=slots.add(keys),
+        depth=slots.add(depth),
+        width=width,
+        q_strides=three(q),
+        k_strides=three(k),
+        v_strides=three(v),
+        out_strides=three(parts.out),
+        scale=scale,
+        mask=None if parts.mask is None else parts.mask.dtype,
+        mask_strides=_mask_strides(slots, parts.mask, (batch, heads, queries, keys)),
+        causal=causal,
+        past=slots.add(past),
+        softcap=softcap,
+        adjacent_keys=adjacent,
+        zero_masked=zero_masked,
+    )
+    operands = [q, k, packed, v, parts.out, *([] if parts.mask is None else [parts.mask])]
+    tasks = batch * heads * query_tiles(ctx.target, dtype, queries)
+    ctx.call(kernel, operands, slots.sizes, tasks, 2 * batch * heads * queries * keys * (depth + width))
+
+
+def _mask_strides(slots: Slots, mask: Operand | None, full: Sequence[Dim]) -> tuple[Dim, Dim, Dim, Dim]:
+    strides: list[Dim] = [0, 0, 0, 0]
+    if mask is not None:
+        for axis, (own, stride, size) in enumerate(
+            zip(mask.shape, mask.strides, full[4 - mask.rank :], strict=True), start=4 - mask.rank
+        ):
+            if own != 1:
+                certain = isinstance(own, int) or known_equal(own, size)
+                strides[axis] = slots.add(stride if certain else stride * minimum(own - 1, 1))
+    return strides[0], strides[1], strides[2], strides[3]
+
+
+def _rows(ctx: LowerContext, index: int) -> Operand:
+    """An input whose last dimension is adjacent in memory."""
+    operand = ctx.input(index)
+    return operand if operand.strides[-1] == 1 or operand.shape[-1] == 1 else ctx.contiguous(index)
+
+
+@op("Attention", domain="sardonyx")
+class FusedAttention(Anchor):
+    """softmax(scale * Q K^T + mask) V over (batch, heads, rows, elements); what passes/attention.py makes.
+
+    Inputs: Q, K, V and optionally an additive or boolean mask that broadcasts to the scores. ``causal``: query i sees
+    the keys up to i. With ``transposed_output`` the result lies in memory as (batch, rows, heads, elements), so that
+    the transposition that follows costs nothing. A row that sees no key gives NaN, as Softmax does.
+    """
+
+    scale: float = 1.0
+    causal: int = 0
+    transposed_output: int = 0
+
+    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
+        q, v = ctx.input(0), ctx.input(2)
+        shape = None if q.shape is None or v.shape is None else (*q.shape[:3], v.shape[3])
+        return (TensorInfo(q.dtype, shape),)
+
+    def lowers(self, ctx: InferContext) -> bool:
+        shapes = [ctx.input(index).shape for index in range(3)]
+        last = shapes[2]
+        ranks = all(shape is not None and len(shape) == 4 for shape in shapes)
+        return ranks and last is not None and fits_kernel(ctx.input(0).dtype, last[3])
+
+    def lower(self, ctx: LowerContext) -> None:
+        out = ctx.output(0, (0, 2, 1, 3) if self.transposed_output else None)
+        mask = None if ctx.infer.optional(3) is None else ctx.input(3)
+        parts = _Parts(_rows(ctx, 0), ctx.input(1), _rows(ctx, 2), out, mask)
+        _emit(ctx, parts, self.scale, causal=bool(self.causal))
+
+
+@op("Attention")
+class Attention(Anchor):
+    """Scaled dot-product attention with grouped heads, masks and a key-value cache (ONNX 23 and later).
+
+    Lowered but for score outputs, windows and padded caches (``nonpad_kv_seqlen``); a row that sees no key gives 0.
+    """
+
+    is_causal: int = 0
+    kv_num_heads: int | None = None
+    left_window_size: int = -1
+    q_num_heads: int | None = None
+    qk_matmul_output_mode: int = 0
+    right_window_size: int = -1
+    scale: float | None = None
+    softcap: float = 0.0
+    softmax_precision: int | None = None
+
+    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
+        q, k, v = (ctx.input(index) for index in range(3))
+        shapes = [
+            self._four(ctx, info, heads)
+            for info, heads in ((q, self.q_num_heads), (k, self.kv_num_heads), (v, self.kv_num_heads))
+        ]
+        past = [ctx.optional(4), ctx.optional(5)]
+        unknown = any(shape is None for shape in shapes) or any(p is not None and p.shape is None for p in past)
+        if unknown or q.shape is None:
+            return tuple(TensorInfo(info.dtype, None) for info in (q, k, v, q)[: ctx.outputs])
+        full_q, full_k, full_v = (shape or () for shape in shapes)
+        ctx.require_equal(full_q[3], full_k[3], f"queries of {full_q[3]} elements cannot meet keys of {full_k[3]}")
+        ctx.require_equal(full_k[2], full_v[2], f"there are {full_k[2]} keys and {full_v[2]} values")
+        before = [p.shape[2] if p is not None and p.shape is not None else 0 for p in past]
+        key = (*full_k[:2], before[0] + full_k[2], full_k[3])
+        value = (*full_v[:2], before[1] + full_v[2], full_v[3])
+        y = (*full_q[:3], full_v[3])
+        if len(q.shape) == 3:
+            y = (full_q[0], full_q[2], full_q[1] * full_v[3])
+        infos = (
+            TensorInfo(q.dtype, y),
+            TensorInfo(k.dtype, key),
+            TensorInfo(v.dtype, value),
+            TensorInfo(q.dtype, (*full_q[:3], key[2])),
+        )
+        return infos[: ctx.outputs]
+
+    def _four(self, ctx: InferContext, info: TensorInfo, heads: int | None) -> tuple[Dim, ...] | None:
+        """The shape of an input as (batch, heads, rows, elements)."""
+        if info.shape is None or len(info.shape) == 4:
+            return info.shape
+        if len(info.shape) != 3:
+            ctx.fail(f"its inputs must have 3 or 4 dimensions, got shape {list(info.shape)}")
+        if not heads or heads < 1:
+            ctx.fail("inputs of 3 dimensions need the attributes q_num_heads and kv_num_heads")
+        batch, rows, elements = info.shape
+        if isinstance(elements, int) and elements % heads:
+            ctx.fail(f"{elements} elements cannot be split into {heads} heads")
+        return (batch, heads, rows, elements // heads)
+
+    def lowers(self, ctx: InferContext) -> bool:
+        known = [info for info in ctx.inputs if info is not None]
+        if any(info.shape is None for info in known) or ctx.outputs > 3 or ctx.optional(6) is not None:
+            return False
+        if self.left_window_size >= 0 or self.right_window_size >= 0 or self.softmax_precision == dtypes.float64.onnx:
+            return False
+        q, k, v = (ctx.input(index) for index in range(3))
+        head, width = self._four(ctx, q, self.q_num_heads), self._four(ctx, v, self.kv_num_heads)
+        if head is None or width is None or not fits_kernel(q.dtype, width[3]) or not q.dtype == k.dtype == v.dtype:
+            return False
+        if (ctx.optional(4) is None) != (ctx.optional(5) is None):
+            return False
+        return (self.scale is not None or isinstance(head[3], int)) and self._mask_fits(ctx)
+
+    def _mask_fits(self, ctx: InferContext) -> bool:
+        mask = ctx.optional(3)
+        if mask is None:
+            return True
+        past, keys = ctx.optional(4), ctx.input(1).shape or ()
+        before = 0 if past is None or past.shape is None else past.shape[2]
+        shape = mask.shape or ()
+        return 1 <= len(shape) <= 4 and known_equal(shape[-1], before + keys[-2])
+
+    def lower(self, ctx: LowerContext) -> None:
+        q = _split_heads(_rows(ctx, 0), self.q_num_heads)
+        k = _split_heads(_rows(ctx, 1), self.kv_num_heads)
+        v = _split_heads(_rows(ctx, 2), self.kv_num_heads)
+        past: Dim = 0
+        if ctx.infer.optional(4) is not None:
+            past = ctx.input(4).shape[2]
+        k, v = (_with_past(ctx, new, index) for index, new in ((1, k), (2, v)))
+        out = _split_heads(ctx.output(0), self.q_num_heads)
+        mask = None if ctx.infer.optional(3) is None else ctx.input(3)
+        depth = q.shape[3]
+        scale = self.scale if self.scale is not None else 1 / math.sqrt(depth) if isinstance(depth, int) else 1.0
+        parts = _Parts(q, k, v, out, mask)
+        _emit(ctx, parts, scale, causal=bool(self.is_causal), past=past, softcap=self.softcap, zero_masked=True)
+
+
+def _split_heads(operand: Operand, heads: int | None) -> Operand:
+    """(batch, rows, heads * elements) as (batch, heads, rows, elements); four dimensions as they are."""
+    if operand.rank == 4:
+        return operand
+    assert heads is not None
+    (batch, rows, elements), (b, r, e) = operand.shape, operand.strides
+    each = elements // heads
+    return replace(operand, shape=(batch, heads, rows, each), strides=(b, each * e, r, e))
+
+
+def _with_past(ctx: LowerContext, new: Operand, index: int) -> Operand:
+    """Keys (index 1) or values (2) behind those of the cache, in the output for them where it exists."""
+    cached = ctx.infer.optional(index + 3) is not None
+    wanted = len(ctx.outputs) > index
+    if not cached and not wanted:
+        return new
+    past = ctx.input(index + 3) if cached else None
+    before: Dim = 0 if past is None else past.shape[2]
+    shape = (*new.shape[:2], before + new.shape[2], new.shape[3])
+    if wanted:
+        whole = ctx.output(index)
+    else:
+        whole = replace(ctx.scratch(new.dtype, product(shape)), shape=shape, strides=row_major(shape))
+    if past is not None:
+        ctx.copy(past, replace(whole, shape=past.shape))
+    ctx.copy(new, replace(whole, shape=new.shape, offset=whole.offset + before * whole.strides[2]))
+    return whole
