@@ -10,6 +10,7 @@ import pytest
 
 from ops.run_record import RunContext, run_record
 from sardonyx.errors import InvalidModelError
+from sardonyx.ops.lrn import LRN
 from sardonyx.ops.normalization import (
     GroupNormalization,
     InstanceNormalization,
@@ -143,6 +144,19 @@ def test_mean_variance_normalization() -> None:
     for axes in ((0, 2, 3), (1,), (-1, 0)):
         want = (wide - wide.mean(axes, keepdims=True)) / (wide.std(axes, keepdims=True) + 1e-9)
         close(run_record(MeanVarianceNormalization(axes=axes), [x]), want, 1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 9])
+def test_lrn(size: int) -> None:
+    rng = np.random.default_rng(9)
+    whole = normal(rng, 2, 6, 5, 21)
+    for x in (whole, whole.transpose(0, 3, 1, 2), whole[:, :, 0]):
+        square = x.astype(np.float64) ** 2
+        total = np.zeros(x.shape)
+        for c in range(x.shape[1]):
+            total[:, c] = square[:, max(0, c - (size - 1) // 2) : c + size // 2 + 1].sum(1)
+        want = x / (2 + 0.3 / size * total) ** 0.6
+        close(run_record(LRN(size=size, alpha=0.3, beta=0.6, bias=2.0), [x]), want)
 
 
 def test_errors() -> None:
