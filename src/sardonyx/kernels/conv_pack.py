@@ -11,30 +11,23 @@ from dataclasses import dataclass
 from sardonyx.dtypes import DType
 from sardonyx.lang import I64, KernelBuilder, Pointer, Type, Value
 
-__all__ = ["ConvPack"]
+__all__ = ["ConvPack", "Packing"]
 
 
 @dataclass(frozen=True)
-class ConvPack:
-    """Packs weights into panels of ``columns`` results (a multiple of the vector's lanes, or fewer than them).
+class Packing:
+    """The sizes of packed weights: panels of ``columns`` results (a multiple of the vector's lanes, or fewer).
 
     ``loops`` are (count, stride) of the reduction, outermost first: taps, then input channels; ``group_stride`` and
-    ``result_stride`` step through groups and results of one group. Strides may be negative (reversed taps). Buffer 0 is
-    the packed memory, buffer 1 the weights' first element; one task is one panel of one group.
+    ``result_stride`` step through groups and results of one group. Strides may be negative (reversed taps).
     """
 
-    source: DType
-    dest: DType
     groups: int
     results: int
     columns: int
     loops: tuple[tuple[int, int], ...]
     group_stride: int
     result_stride: int
-
-    @property
-    def name(self) -> str:
-        return "conv_pack"
 
     @property
     def panels(self) -> int:
@@ -53,34 +46,63 @@ class ConvPack:
 
     @property
     def tasks(self) -> int:
+        """One task packs one panel."""
         return self.groups * self.panels
+
+    @property
+    def sizes(self) -> list[int]:
+        """The i64 arguments of ``ConvPack``."""
+        loops = [number for loop in self.loops for number in loop]
+        return [self.results, self.columns, self.panels, self.group_stride, self.result_stride, *loops]
+
+
+@dataclass(frozen=True)
+class ConvPack:
+    """Packs weights as ``Packing`` says, whose ``sizes`` are its arguments: all convolutions share the code.
+
+    ``rank`` is the number of reduction loops; ``lanes`` divides the columns of a panel. Buffer 0 is the packed memory,
+    buffer 1 the weights' first element.
+    """
+
+    source: DType
+    dest: DType
+    rank: int
+    lanes: int
+
+    @property
+    def name(self) -> str:
+        return "conv_pack"
 
     def emit(self, b: KernelBuilder) -> None:
         dest, source = b.buffer(0, self.dest), b.buffer(1, self.source)
-        lanes = min(self.columns, b.target.lanes(self.dest.itemsize))
+        results, columns, panels, group_stride, result_stride = (b.size(k) for k in range(5))
+        loops = [(b.size(5 + 2 * k), b.size(6 + 2 * k)) for k in range(self.rank)]
+        depth = loops[0][0]
+        for count, _ in loops[1:]:
+            depth = depth * count
         with b.tasks() as task:
-            group, panel = task // self.panels, task % self.panels
-            first = panel * self.columns
-            origin = source.at(group * self.group_stride + first * self.result_stride)
-            target = dest.at(task * (self.depth * self.columns))
-            left = b.i64(self.results) - first
-            with b.loop(self.depth) as row:
-                offset, rest = b.i64(0), row
-                for count, stride in reversed(self.loops):
-                    offset = offset + rest % count * stride
-                    rest = rest // count
-                with b.loop(self.columns, 0, lanes) as column:
-                    self._columns(b, origin.at(offset), target.at(row * self.columns + column), column, left, lanes)
+            first = task % panels * columns
+            origin = source.at(task // panels * group_stride + first * result_stride)
+            target = dest.at(task * depth * columns)
 
-    def _columns(
-        self, b: KernelBuilder, origin: Pointer, target: Pointer, column: Value, left: Value, lanes: int
-    ) -> None:
-        """One vector of results of one row."""
-        if lanes == 1:
+            def reduction(axis: int, offset: Value, row: Value, first: Value = first) -> None:
+                if axis < self.rank:
+                    count, stride = loops[axis]
+                    with b.loop(count) as step:
+                        reduction(axis + 1, offset + step * stride, row * count + step)
+                    return
+                with b.loop(columns, 0, self.lanes) as column:
+                    packed = self._vector(b, origin.at(offset), column, results - first, result_stride)
+                    target.store(packed, row * columns + column)
+
+            reduction(0, b.i64(0), b.i64(0))
+
+    def _vector(self, b: KernelBuilder, origin: Pointer, column: Value, left: Value, stride: Value) -> Value:
+        """One vector of results of one row, zero past the last."""
+        if self.lanes == 1:
             value = b.var(b.zero(Type(self.dest)))
             with b.if_(left > column):
-                value.set(origin.load(column * self.result_stride).to(self.dest))
-            target.store(value.get())
-            return
-        steps = (b.iota(I64.with_lanes(lanes)) + column) * self.result_stride
-        target.store(origin.gather(steps, b.tail_mask(left - column, lanes)).to(self.dest))
+                value.set(origin.load(column * stride).to(self.dest))
+            return value.get()
+        steps = (b.iota(I64.with_lanes(self.lanes)) + column) * stride
+        return origin.gather(steps, b.tail_mask(left - column, self.lanes)).to(self.dest)

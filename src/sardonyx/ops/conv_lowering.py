@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
 from sardonyx.kernels.conv import Conv, Loop, Tap
-from sardonyx.kernels.conv_pack import ConvPack
+from sardonyx.kernels.conv_pack import ConvPack, Packing
 from sardonyx.kernels.conv_pad import ConvPad
 from sardonyx.kernels.conv_plan import plan_cut
 from sardonyx.kernels.depthwise import Depthwise
@@ -120,33 +120,22 @@ def pad_input(
     assert isinstance(channels, int)
     pitch = channels + (LINE // dtype.itemsize if channels * dtype.itemsize * step % SET_PERIOD == 0 else 0)
     scratch = ctx.scratch(dtype, batch * product(padded) * pitch)
-    slots = Slots()
-
-    def add(dims: Sequence[Dim]) -> tuple[Dim, ...]:
-        return tuple(slots.add(dim) for dim in dims)
-
-    kernel = ConvPad(
-        source.operand.dtype,
-        dtype,
-        channels,
-        pitch,
-        slots.add(batch),
-        add(source.sizes),
-        add(padded),
-        add(begin),
-        add(source.strides),
-    )
+    merged = pitch == channels and source.strides[-1] == channels
+    kernel = ConvPad(source.operand.dtype, dtype, len(padded), merged)
+    sizes = [channels, pitch, batch, *source.sizes, *padded, *begin, *source.strides]
     tasks = batch * product(padded[:-1])
-    ctx.call(kernel, [scratch, source.operand], slots.sizes, tasks, batch * product(padded) * channels)
+    ctx.call(kernel, [scratch, source.operand], sizes, tasks, batch * product(padded) * channels)
     return Source(scratch, tuple(padded), tuple(dense_strides([batch, *padded], pitch)))
 
 
-def prepare(ctx: LowerContext, kernel: ConvPack, weights: Weights) -> Operand:
+def prepare(ctx: LowerContext, dtype: DType, packing: Packing, weights: Weights) -> Operand:
     """The packed weights: once at load where they are constant, else before each run."""
+    lanes = min(packing.columns, ctx.target.lanes(dtype.itemsize))
+    kernel = ConvPack(weights.operand.dtype, dtype, len(packing.loops), lanes)
     if weights.constant:
-        return ctx.prepared(kernel.dest, kernel.count, kernel, [weights.operand], [], kernel.tasks)
-    packed = ctx.scratch(kernel.dest, kernel.count)
-    ctx.call(kernel, [packed, weights.operand], [], kernel.tasks, kernel.count)
+        return ctx.prepared(dtype, packing.count, kernel, [weights.operand], packing.sizes, packing.tasks)
+    packed = ctx.scratch(dtype, packing.count)
+    ctx.call(kernel, [packed, weights.operand], packing.sizes, packing.tasks, packing.count)
     return packed
 
 
@@ -188,9 +177,7 @@ def product_of_taps(
     empty = any(axis.taps == 0 for axis in axes)
     depth = 0 if empty else last * weights.channels
     cut = plan_cut(ctx.target, dtype, weights.groups, weights.results, tuple(positions), taps, depth)
-    pack = ConvPack(
-        weights.operand.dtype,
-        dtype,
+    packing = Packing(
         weights.groups,
         weights.results,
         cut.tile.columns,
@@ -198,7 +185,7 @@ def product_of_taps(
         weights.group_stride,
         weights.result_stride,
     )
-    packed = weights.operand if empty else prepare(ctx, pack, weights)
+    packed = weights.operand if empty else prepare(ctx, dtype, packing, weights)
     kernel = Conv(
         dtype,
         output.dtype,
@@ -274,9 +261,7 @@ def direct_sums(
     steps = dense_strides([weights.channels, *window.kernel])
     loops = [(count, int(step)) for count, step in zip(window.kernel, steps[1:], strict=True) if isinstance(step, int)]
     loops.append((weights.channels, weights.channel_stride))
-    pack = ConvPack(
-        weights.operand.dtype,
-        dtype,
+    packing = Packing(
         1,
         sliding.channels,
         lanes,
@@ -297,7 +282,7 @@ def direct_sums(
         fused.program,
         len(slots.sizes),
     )
-    operands = [output, source.operand, prepare(ctx, pack, weights)]
+    operands = [output, source.operand, prepare(ctx, dtype, packing, weights)]
     operands += [*([] if bias is None else [bias]), *fused.operands]
-    work = 2 * product(output.shape) * pack.depth
+    work = 2 * product(output.shape) * packing.depth
     ctx.call(kernel, operands, [*slots.sizes, *fused.sizes], slots.resolve(sliding_tasks(sliding)), work)
