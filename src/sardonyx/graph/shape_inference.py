@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnx import shape_inference
 
 from sardonyx.graph.info import TensorInfo
-from sardonyx.graph.schema import first_version, normalize_domain
+from sardonyx.graph.schema import normalize_domain
 
 __all__ = ["onnx_output_shapes"]
 
@@ -21,8 +21,6 @@ def onnx_output_shapes(
     """The shapes of a node's outputs (None: unknown size or rank) as onnx infers them from types and constants."""
     unknown: list[tuple[int | None, ...] | None] = [None] * len(node.outputs)
     domain = normalize_domain(node.domain)
-    if not first_version(domain, node.op_type):
-        return unknown
     try:
         proto = ir.to_proto(node)
         schema = onnx.defs.get_schema(node.op_type, opset, domain)

@@ -196,7 +196,18 @@ class _Emitter:
             weights, level, mask = self.weights(place, start, depth, vectors, last_columns)
             initial = None if self.in_registers else self.load_block(row, place, height, vectors, start)
             ahead = self.prefetcher(origin, apart, height, weights, index)
-            sums = emit_tile(b, offsets, vectors, a, weights, [level], start=initial, mask=mask, ahead=ahead)
+            sums = emit_tile(
+                b,
+                offsets,
+                vectors,
+                a,
+                weights,
+                [level],
+                start=initial,
+                mask=mask,
+                ahead=ahead,
+                whole=self.shape.vectors,
+            )
             if self.in_registers:
                 self.finish_tile(sums, row, place * columns, last_columns)
             else:

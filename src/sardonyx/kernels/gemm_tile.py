@@ -133,6 +133,7 @@ def emit_tile(
     lanes: int | None = None,
     mask: Value | None = None,
     ahead: Callable[[Value], None] | None = None,
+    whole: int | None = None,
 ) -> list[list[Value]]:
     """Sums one tile and gives its accumulators ``[row][vector]``, of the panel's dtype (half precision: float32).
 
@@ -141,12 +142,13 @@ def emit_tile(
     are adjacent. ``levels`` are the reduction loops, outermost first. The order of summation is fixed by ``levels``
     and the tile's size alone. ``start`` are sums to go on from; ``lanes`` defaults to the target's full vectors;
     ``mask`` tells which lanes of the last vector of B may be read, where B is not packed. ``ahead(k)`` is built once
-    for every ``AHEAD_STEPS`` steps of the innermost loop: the place for prefetches.
+    for every ``AHEAD_STEPS`` steps of the innermost loop: the place for prefetches. ``whole`` is the number of vectors
+    of a whole panel where this is a narrower last one: its columns are then summed in the same order as the others'.
     """
     dtype = compute_dtype(panel.dtype)
     lanes = lanes or b.target.lanes(dtype.itemsize)
     masks: list[Value | None] = [*[None] * (vectors - 1), mask]
-    tile = _Tile(b, rows, a, panel, Type(dtype, lanes), masks)
+    tile = _Tile(b, rows, a, panel, Type(dtype, lanes), masks, whole or vectors)
     sums = tile.variables(start)
     with _nest(b, levels[:-1]) as (a_offset, b_offset):
         tile.reduce(sums, levels[-1], a_offset, b_offset, ahead)
@@ -176,7 +178,14 @@ class _Tile:
     """One tile's operands and the step of its innermost loop."""
 
     def __init__(
-        self, b: Builder, rows: Sequence[Operand], a: Pointer, panel: Pointer, type_: Type, masks: list[Value | None]
+        self,
+        b: Builder,
+        rows: Sequence[Operand],
+        a: Pointer,
+        panel: Pointer,
+        type_: Type,
+        masks: list[Value | None],
+        whole: int,
     ) -> None:
         self.b = b
         self.rows = [(a, offset) if isinstance(offset, int) else (a.at(offset), 0) for offset in rows]
@@ -185,7 +194,7 @@ class _Tile:
         self.type = type_
         # Few results: several partial sums of each, so that additions do not wait for each other.
         self.chains = 1
-        while self.chains * len(rows) * len(masks) < INDEPENDENT_SUMS:
+        while self.chains * len(rows) * whole < INDEPENDENT_SUMS:
             self.chains *= 2
 
     def variables(self, start: Sequence[Sequence[Value]] | None) -> list[list[list[Var]]]:
