@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import onnx
 import onnx_ir as ir
 import onnxruntime
 from onnx import helper
+from onnx.backend.test.case.node import collect_testcases
 from onnx.reference import ReferenceEvaluator
 
 from sardonyx.graph import Model, read_model, verify
@@ -71,6 +74,28 @@ def single(
         opset=18 if domain else opset,
         domains=domains,
     )
+
+
+def varint(number: int) -> bytes:
+    """A number in protobuf's variable-length form."""
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*out, number])
+
+
+def message(field: int, content: bytes) -> bytes:
+    """A field that holds a message or bytes."""
+    return varint(field << 3 | 2) + varint(len(content)) + content
+
+
+@cache
+def backend_cases() -> list[tuple[str, onnx.ModelProto, list[Array]]]:
+    """Name, model and inputs of every node test of onnx's backend suite."""
+    with warnings.catch_warnings(action="ignore"):
+        found = collect_testcases(None)
+    return [(case.name, case.model, case.data_sets[0][0]) for case in found if case.model is not None]
 
 
 def read(proto: onnx.ModelProto | bytes) -> Model:

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sardonyx.graph.emit import detach
     from sardonyx.graph.inline import expand_function_op
     from sardonyx.graph.model import Metadata, Model
     from sardonyx.graph.reader import read_model
@@ -23,6 +24,7 @@ _HOMES = {
     "ModelSource": "source",
     "Source": "source",
     "ValueInfo": "value_types",
+    "detach": "emit",
     "expand_function_op": "inline",
     "is_current": "upgrade",
     "open_source": "source",
@@ -36,6 +38,7 @@ __all__ = [
     "ModelSource",
     "Source",
     "ValueInfo",
+    "detach",
     "expand_function_op",
     "is_current",
     "open_source",

@@ -156,7 +156,7 @@ class GraphBuilder:
         emitter: Emitter,
         parent: Scope | None = None,
     ) -> list[ir.Value | None]:
-        """Emit the body of a function in place of a call; returns the values of its outputs.
+        """Emit the body of a function in place of a call; returns the values of its outputs (None: not produced).
 
         ``parent`` has values that the body sees besides its inputs (those captured by graphs among the attributes).
         """
@@ -177,8 +177,6 @@ class GraphBuilder:
             emitter,
             {info.name: info for info in function.value_info},
         )
-        if missing := [name for name in function.output if name not in scope]:
-            raise InvalidModelError(f"the function's output {shorten(missing[0])!r} is not produced")
         return [scope.get(name) for name in function.output]
 
     def _inputs(self, proto: onnx.GraphProto, scope: Scope, context: Context) -> list[ir.Value]:
@@ -265,7 +263,7 @@ class GraphBuilder:
         values: list[ir.Value] = []
         for name, value in zip(proto.output, results, strict=False):
             if value is None:
-                raise InvalidModelError(f"output {shorten(name)!r} is an optional input that was left out")
+                raise InvalidModelError(f"the function does not produce its output for {shorten(name)!r}")
             if any(value is other for other in taken):
                 value = emitter.op("Identity", value)  # an input, or an output for the second time
             if name:

@@ -14,7 +14,7 @@ from sardonyx.graph.schema import current_opset, require_schema
 from sardonyx.graph.tensors import tensor_of
 from sardonyx.graph.value_types import infer_output_types, ir_type, set_type, type_text
 
-__all__ = ["Emitter", "Names"]
+__all__ = ["Emitter", "Names", "detach"]
 
 AttributeValue = int | float | str | Sequence[int] | Sequence[float] | Sequence[str] | ir.TensorProtocol | ir.Graph
 
@@ -116,6 +116,17 @@ def checked_text(text: str) -> str:
     if not isinstance(text, str):
         raise InvalidModelError(f"the name {text!r} is not valid UTF-8")
     return text
+
+
+def detach(node: ir.Node) -> None:
+    """Make a node, and those of graphs inside of it, let go of the values they read: it is about to be dropped."""
+    for index in range(len(node.inputs)):
+        node.replace_input_with(index, None)
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH:
+            for inner in attribute.as_graph().all_nodes():
+                for index in range(len(inner.inputs)):
+                    inner.replace_input_with(index, None)
 
 
 def replace_inputs(node: ir.Node, inputs: Sequence[ir.Value | None]) -> None:

@@ -5,7 +5,6 @@ Functions of the model itself are inlined while its graph is built (``build.Grap
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import onnx
@@ -14,68 +13,76 @@ from onnx import defs
 
 from sardonyx.errors import SardonyxError
 from sardonyx.graph.build import Bound, Context, GraphBuilder, Scope
-from sardonyx.graph.emit import Emitter, Names
+from sardonyx.graph.emit import Emitter, Names, detach
 from sardonyx.graph.functions import FunctionTable
 from sardonyx.graph.schema import current_opset
 from sardonyx.graph.tensors import TensorReader
 
-__all__ = ["Expansion", "expand_function_op"]
+__all__ = ["expand_function_op"]
 
 
-@dataclass(frozen=True)
-class Expansion:
-    """What an operator's function body turns into: nodes in order, their constants and the values of its outputs."""
+def expand_function_op(node: ir.Node) -> list[ir.Node] | None:
+    """Replace a node by the function body of its operator, in the newest opset; returns the new nodes.
 
-    node: ir.Node
-    nodes: list[ir.Node]
-    initializers: list[ir.Value]
-    outputs: list[ir.Value]
-
-    def apply(self) -> None:
-        """Put the expansion in the node's place in its graph; values keep the names of the node's outputs."""
-        graph = self.node.graph
-        assert graph is not None, "the node is in no graph"
-        for value in self.initializers:
-            graph.register_initializer(value)
-        graph.insert_before(self.node, self.nodes)
-        for old, new in zip(self.node.outputs, self.outputs, strict=False):
-            name, old.name = old.name, None
-            old.replace_all_uses_with(new, replace_graph_outputs=True)
-            new.name = name
-            new.type, new.shape = new.type or old.type, new.shape or old.shape
-        graph.remove(self.node, safe=True)
-
-
-def expand_function_op(node: ir.Node) -> Expansion | None:
-    """The function body of a node's operator in the newest opset, or None where ONNX defines none for it.
-
-    The graph is left as it is; see ``Expansion.apply``. Types of the inputs must be known where the body depends on
-    them.
+    Returns None and leaves the graph as it is where ONNX defines no body, or one that depends on types or attributes
+    which are not known. Values that take the place of the node's outputs keep their names.
     """
+    graph = node.graph
     function = _function_body(node)
-    if function is None or len(function.output) < len(node.outputs):
+    if graph is None or function is None or len(function.output) < len(node.outputs):
         return None
     emitter = Emitter(Names(prefix=f"{node.outputs[0].name}/"))
+    outputs = _emit_body(node, function, emitter)
+    if outputs is None:
+        for added in emitter.nodes:
+            detach(added)
+        return None
+    for value in emitter.initializers:
+        graph.register_initializer(value)
+    graph.insert_before(node, emitter.nodes)
+    for old, new in zip(node.outputs, outputs, strict=True):
+        if new is None:
+            continue
+        name, old.name = old.name, None
+        old.replace_all_uses_with(new, replace_graph_outputs=True)
+        new.name = name
+        new.type, new.shape = new.type or old.type, new.shape or old.shape
+    graph.remove(node, safe=True)
+    detach(node)
+    return emitter.nodes
+
+
+def _emit_body(node: ir.Node, function: onnx.FunctionProto, emitter: Emitter) -> list[ir.Value | None] | None:
+    """Emit the body; returns a value of its own for each output that the node names, or None where that cannot be."""
     builder = GraphBuilder(TensorReader(), FunctionTable(), names=emitter.names)
     scope = Scope()
-    for name, value in _captured_values(node).items():
-        scope.define(name, value)
+    for name, captured in _captured_values(node).items():
+        scope.define(name, captured)
     context = Context({node.domain: node.version or current_opset(node.domain)})
-    given = {a.name: Bound(ir.to_proto(a), scope, context) for a in node.attributes.values()}
-    known = {*function.attribute, *(proto.name for proto in function.attribute_proto)}
-    given = {name: bound for name, bound in given.items() if name in known}
+    given = {a.name: Bound(a, scope, context) for a in _attributes(node, function)}
     try:
         results = builder.call(function, node.inputs, given, context, emitter, scope)
     except SardonyxError:
-        return None  # the body needs something that this node does not tell
-    outputs: list[ir.Value] = []
-    for result in results[: len(node.outputs)]:
-        if result is None:
+        return None
+    outputs: list[ir.Value | None] = []
+    for value, old in zip(results, node.outputs, strict=False):
+        if value is None and old.name:
             return None
-        value = result
-        own = value.producer() in emitter.nodes and not any(value is other for other in outputs)
-        outputs.append(value if own else emitter.op("Identity", value))
-    return Expansion(node, emitter.nodes, emitter.initializers, outputs)
+        if value is not None and (value.producer() not in emitter.nodes or value in outputs):
+            value = emitter.op("Identity", value)
+        outputs.append(value if old.name else None)
+    return outputs
+
+
+def _attributes(node: ir.Node, function: onnx.FunctionProto) -> list[onnx.AttributeProto]:
+    """The attributes of the node that the function asks for, and the defaults of the operator for the others."""
+    schema: Any = defs.get_schema(node.op_type, node.version or current_opset(node.domain), node.domain)
+    found = [ir.to_proto(a) for a in node.attributes.values() if a.name in function.attribute]
+    for name in function.attribute:
+        default = schema.attributes[name].default_value
+        if name not in node.attributes and default.name:
+            found.append(default)
+    return found
 
 
 def _function_body(node: ir.Node) -> onnx.FunctionProto | None:

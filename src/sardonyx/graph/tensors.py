@@ -45,7 +45,8 @@ class StringTensor(ir.StringTensor):
 
     def numpy(self) -> npt.NDArray[Any]:
         array = np.empty(len(self.string_data()), dtype=object)
-        array[:] = [text.decode("utf-8") for text in self.string_data()]
+        for index, text in enumerate(self.string_data()):  # assigning a list at once would strip trailing zeros
+            array[index] = text.decode("utf-8")
         return array.reshape(self.shape.numpy())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
@@ -77,6 +78,8 @@ class TensorReader:
         if dtype is dtypes.string:
             return StringTensor(_strings(proto, count), shape=ir.Shape(shape), name=name)
         data = self._payload(proto, dtype, count)
+        if dtype.bits == 6 and isinstance(data, np.ndarray):
+            return ir.Tensor(data.reshape(shape), ir.DataType(dtype.onnx), name=name)
         if dtype.bits < 8:
             packed = np.frombuffer(data, np.uint8)
             return ir.PackedTensor(packed, ir.DataType(dtype.onnx), shape=ir.Shape(shape), name=name)
@@ -118,6 +121,8 @@ class TensorReader:
             _check_size(len(data), expected, proto, dtype)
             return data
         typed = _typed_data(proto, dtype)
+        if dtype.bits == 6:
+            expected = count  # the one packed type whose elements take an entry each
         _check_size(typed.nbytes, expected, proto, dtype)
         return typed
 
@@ -181,6 +186,8 @@ def _typed_data(proto: onnx.TensorProto, dtype: dtypes.DType) -> npt.NDArray[Any
     words = np.array(numbers, np.int32)
     if dtype in (dtypes.int32, dtypes.int8, dtypes.int16, dtypes.uint8, dtypes.uint16):
         return words.astype(dtype.numpy)
+    if dtype.bits == 6 and ((words < 0) | (words > 63)).any():
+        raise InvalidModelError(f"an element of {dtype} has more than 6 bits")
     # Half-precision and smaller types are stored by their bits, types under a byte already packed into bytes.
     return words.astype(np.uint16 if dtype.bits == 16 else np.uint8)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import onnx_ir as ir
 
 from sardonyx.errors import InvalidModelError
-from sardonyx.graph.emit import Emitter, assign_output_types, describe
+from sardonyx.graph.emit import Emitter, assign_output_types, describe, detach
 from sardonyx.graph.schema import current_opset
 
 __all__ = ["CannotUpgrade", "is_current", "steps", "upgrade", "upgrade_node"]
@@ -62,8 +62,7 @@ def upgrade_node(node: ir.Node, emitter: Emitter) -> Sequence[ir.Value]:
             before, function = step
             replacement = function(node, emitter)
             if replacement is not None:
-                for index in range(len(node.inputs)):
-                    node.replace_input_with(index, None)
+                detach(node)
                 return replacement
             node.version = before
         node.version = current_opset(node.domain)
@@ -98,6 +97,5 @@ def _restore(
     for index, value in enumerate(inputs):
         node.replace_input_with(index, value)
     for added in emitter.nodes[emitted:]:
-        for index in range(len(added.inputs)):
-            added.replace_input_with(index, None)
+        detach(added)
     del emitter.nodes[emitted:]
