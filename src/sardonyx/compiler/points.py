@@ -15,7 +15,7 @@ import onnx_ir as ir
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
 from sardonyx.graph.info import TensorInfo
-from sardonyx.kernels.point import Apply, Carried, Constant, IndexValue, Instruction, Load, LoadIndex, PointProgram
+from sardonyx.kernels.point import Apply, Carried, CheckedIndex, Constant, IndexValue, Instruction, Load, PointProgram
 from sardonyx.kernels.point_ops import Choose, Convert, NotNegative
 from sardonyx.kernels.slots import Slots
 from sardonyx.kernels.spec import Operand
@@ -210,11 +210,9 @@ class _Indexing:
             known = info.values[0]
             if isinstance(known, int) and isinstance(bound, int) and -bound <= known < bound:
                 return known % bound
-        operand = b.operand(source)
-        offset = b.localised(_offset(operand, index))
+        place = b.value(source, info.shape or (), index, self.conditions)
         tests = tuple(b.localised(c) for c in self.conditions)
-        load = LoadIndex(b.slot_operand(operand), operand.dtype, offset, b.localised(bound), tests)
-        return symbol(f"v{b.add(load)}")
+        return symbol(f"v{b.add(CheckedIndex(place, b.localised(bound), tests))}")
 
 
 def _own_position(info: TensorInfo, shape: Sequence[Dim], position: Sequence[Dim]) -> list[Dim]:

@@ -6,7 +6,7 @@ anchors (GEMM, convolution, reductions ...) apply one to each result while it is
 to each input element as it is read (the prologue).
 
 Offsets and sizes are symbolic integers over three families of symbols: ``i0, i1 ...`` are the positions in the loops,
-``s0, s1 ...`` the kernel's i64 arguments, ``v0, v1 ...`` the values of ``LoadIndex`` instructions by their place.
+``s0, s1 ...`` the kernel's i64 arguments, ``v0, v1 ...`` the values of ``CheckedIndex`` instructions by their place.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from sardonyx.symbols import Dim, free_symbols, linear
 __all__ = [
     "Apply",
     "Carried",
+    "CheckedIndex",
     "Constant",
     "IndexValue",
     "Instruction",
     "Load",
-    "LoadIndex",
     "PointOp",
     "PointProgram",
     "Position",
@@ -60,16 +60,14 @@ class Load:
 
 
 @dataclass(frozen=True)
-class LoadIndex:
-    """Reads an integer index that later offsets refer to as ``v<place>``.
+class CheckedIndex:
+    """The integer at place ``index`` as an index that later offsets refer to as ``v<place>``.
 
     An index in [-bound, bound) is wrapped to [0, bound); any other makes the kernel return STATUS_INDEX. Where a
-    condition is negative, nothing is read and the index is 0.
+    condition is negative, the index is 0.
     """
 
-    buffer: int
-    dtype: DType
-    offset: Dim
+    index: int
     bound: Dim
     conditions: tuple[Dim, ...] = ()
 
@@ -107,7 +105,7 @@ class Apply:
     result: int = 0
 
 
-Instruction = Load | LoadIndex | Constant | IndexValue | Carried | Apply
+Instruction = Load | CheckedIndex | Constant | IndexValue | Carried | Apply
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ class PointProgram:
     def dtype(self, place: int) -> DType:
         """The dtype of the instruction at a place."""
         instruction = self.instructions[place]
-        if isinstance(instruction, IndexValue):
+        if isinstance(instruction, IndexValue | CheckedIndex):
             return dtypes.int64
         return instruction.dtype
 
@@ -193,8 +191,8 @@ class _Emitter:
         match instruction:
             case Load():
                 return self.load(instruction)
-            case LoadIndex():
-                return self.load_index(instruction)
+            case CheckedIndex():
+                return self.checked_index(instruction)
             case Constant(value, dtype):
                 return self.b.const(value, Type(compute_dtype(dtype)))
             case IndexValue(expression):
@@ -292,10 +290,10 @@ class _Emitter:
         """An expression at the first lane."""
         return emit_dim(self.b, expression, lambda name: self.symbol(name, vector=False))
 
-    def load_index(self, instruction: LoadIndex) -> Value:
+    def checked_index(self, instruction: CheckedIndex) -> Value:
         b = self.b
-        load = Load(instruction.buffer, instruction.dtype, instruction.offset, instruction.conditions)
-        index = self.load(load).to(dtypes.int64)
+        given: Value = self.values[instruction.index]
+        index = given.to(dtypes.int64)
         bound = b.splat(self.dim(instruction.bound), index.lanes)
         wrapped = b.select(index < 0, index + bound, index)
         wrong = (wrapped < 0) | (wrapped >= bound)

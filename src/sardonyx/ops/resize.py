@@ -14,7 +14,7 @@ from sardonyx import dtypes
 from sardonyx.dtypes import DType
 from sardonyx.graph.info import TensorInfo
 from sardonyx.kernels.map import Map, Store
-from sardonyx.kernels.point import Instruction, Load, LoadIndex, PointProgram
+from sardonyx.kernels.point import CheckedIndex, Instruction, Load, PointProgram
 from sardonyx.kernels.resample import Resample, ResampleTable, TableSpec, accumulator
 from sardonyx.kernels.slots import Slots
 from sardonyx.kernels.spec import Operand
@@ -272,9 +272,9 @@ class Resize(Anchor):
             if k in by_axis:
                 axis = by_axis[k]
                 places, _, _ = self._table(ctx, axis, dtypes.float32)
-                place = symbol(f"v{len(instructions)}")
-                bound = slots.add(axis.source)
-                instructions.append(LoadIndex(len(operands), dtypes.int64, position, bound))
+                instructions.append(Load(len(operands), dtypes.int64, position))
+                instructions.append(CheckedIndex(len(instructions) - 1, slots.add(axis.source)))
+                place = symbol(f"v{len(instructions) - 1}")
                 operands.append(places)
             offset = offset + place * slots.add(source.strides[k])
         written: Dim = 0
