@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
-from sardonyx.kernels.gemm_tile import Level, TileShape, choose_tile, emit_tile, heights, row_offsets, split_rows
+from sardonyx.kernels.gemm_tile import Level, TileShape, choose_tile, emit_rest, emit_tile, row_offsets, split_rows
 from sardonyx.kernels.point import compute_dtype
 from sardonyx.kernels.sizes import emit_dim
 from sardonyx.lang import I64, KernelBuilder, Pointer, Type, Value
@@ -160,16 +160,12 @@ class _Emitter:
                 with b.if_(self.count == height):
                     body(b.i64(0), height)
             return
-        tallest, *others = heights(self.shape.rows)
-        with b.if_else(self.count == tallest) as (whole, part):
+        rows = self.shape.rows
+        with b.if_else(self.count == rows) as (whole, part):
             with whole:
-                body(b.i64(0), tallest)
+                body(b.i64(0), rows)
             with part:
-                at = b.var(b.i64(0))
-                for height in others:
-                    with b.if_(self.count - at.get() >= height):
-                        body(at.get(), height)
-                        at.set(at.get() + height)
+                emit_rest(b, self.count, rows, body)
 
     # -- one tile ------------------------------------------------------------------------------------------------
 
@@ -186,29 +182,29 @@ class _Emitter:
             end = b.maximum(b.minimum(end, self.row + self.count + self.dim(spec.past)), 0)
         with b.loop(end, 0, KEYS) as first:
             keys = b.minimum(end - first, KEYS)
-            self.block_scores(first, keys, end)
-            self.normalise(keys)
+            self.block_scores(first, keys)
+            self.normalise(first, keys, end)
             self.add_values(first, keys)
         self.finish()
 
-    def block_scores(self, first: Value, keys: Value, end: Value) -> None:
-        """Scores of one block, -inf in the last vectors beyond its keys."""
+    def block_scores(self, first: Value, keys: Value) -> None:
+        """Products of the tile's queries with the keys of one block, and whatever fills the last vectors."""
         b, spec = self.b, self.spec
         if not isinstance(spec.depth, int) or not spec.adjacent_keys:
-            self.panel_scores(first, keys, end)
+            self.panel_scores(first, keys)
         elif isinstance(spec.queries, int):
             if spec.queries <= FEW_ROWS:
-                self.dot_scores(spec.depth, first, keys, end)
+                self.dot_scores(spec.depth, first, keys)
             else:
-                self.panel_scores(first, keys, end)
+                self.panel_scores(first, keys)
         else:
             with b.if_else(self.dim(spec.queries) > FEW_ROWS) as (many, few):
                 with many:
-                    self.panel_scores(first, keys, end)
+                    self.panel_scores(first, keys)
                 with few:
-                    self.dot_scores(spec.depth, first, keys, end)
+                    self.dot_scores(spec.depth, first, keys)
 
-    def panel_scores(self, first: Value, keys: Value, end: Value) -> None:
+    def panel_scores(self, first: Value, keys: Value) -> None:
         b, spec, columns = self.b, self.spec, self.shape.columns
         stride = spec.q_strides[2]
         step = stride if isinstance(stride, int) else self.dim(stride)
@@ -222,11 +218,11 @@ class _Emitter:
                 sums = emit_tile(b, row_offsets(step, height), self.shape.vectors, queries, panel, [level])
                 for r, values in enumerate(sums):
                     for v, value in enumerate(values):
-                        self.score(at + r, key + v * self.lanes, first, end, value)
+                        self.scores.store(value, (at + r) * self.scores_step + key + v * self.lanes)
 
         self.by_height(rows)
 
-    def dot_scores(self, depth: int, first: Value, keys: Value, end: Value) -> None:
+    def dot_scores(self, depth: int, first: Value, keys: Value) -> None:
         """Scores as dot products, a vector of keys at a time."""
         b, spec, lanes = self.b, self.spec, self.lanes
         vectors = -(-depth // lanes)
@@ -244,23 +240,21 @@ class _Emitter:
                     for v, mask in enumerate(masks):
                         total = b.fma(columns[v], source.load(v * lanes, lanes, mask).to(self.dtype), total)
                     sums.append(total)
-                self.score(row, key, first, end, _sum_lanes(b, sums))
+                self.scores.store(_sum_lanes(b, sums), row * self.scores_step + key)
 
-    def score(self, row: Value, key: Value, first: Value, end: Value, product: Value) -> None:
-        """Scales and masks one vector of scores and stores it."""
+    def score(self, row: Value, place: Value, end: Value, product: Value) -> Value:
+        """One vector of scores: the product scaled and masked, -inf from ``end`` on."""
         b, spec = self.b, self.spec
         value = product * spec.scale
         if spec.softcap:
             value = tanh(value * (1 / spec.softcap)) * spec.softcap
-        place = first + key
         limit = end
         if spec.causal:
             limit = b.minimum(end, self.row + row + self.dim(spec.past) + 1)
         inside = b.tail_mask(b.maximum(limit - place, 0), self.lanes)
         if spec.mask is not None:
             value = self.masked(row, place, value, inside)
-        value = b.select(inside, value, float("-inf"))
-        self.scores.store(value, row * self.scores_step + key)
+        return b.select(inside, value, float("-inf"))
 
     def masked(self, row: Value, key: Value, value: Value, inside: Value) -> Value:
         b, spec = self.b, self.spec
@@ -276,15 +270,16 @@ class _Emitter:
             return b.select(mask, value, float("-inf"))
         return value + mask.to(self.dtype)
 
-    def normalise(self, keys: Value) -> None:
-        """Scores to weights; the running maximum and sum of each row."""
+    def normalise(self, first: Value, keys: Value, end: Value) -> None:
+        """Products to scores to weights; the running maximum and sum of each row."""
         b, lanes, scalar = self.b, self.lanes, Type(self.dtype)
         lowest = b.const(float("-inf"), scalar)
         with b.loop(self.count) as row:
             scores = self.scores.at(row * self.scores_step)
             highest = b.var(b.splat(lowest, lanes))
             with b.loop(keys, 0, lanes) as key:
-                value = scores.load(key, lanes)
+                value = self.score(row, first + key, end, scores.load(key, lanes))
+                scores.store(value, key)
                 highest.set(b.select(value > highest.get(), value, highest.get()))
             before = self.top.load(row)
             found = b.reduce(lambda x, y: b.select(x > y, x, y), highest.get())

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from sardonyx.dtypes import DType
 from sardonyx.kernels.gemm_grid import BLOCK_TILES, GROUP_PANELS, plan_depth, plan_grid
-from sardonyx.kernels.gemm_tile import AHEAD_STEPS, Level, emit_tile, heights, row_offsets, split_rows
+from sardonyx.kernels.gemm_tile import AHEAD_STEPS, Level, emit_rest, emit_tile, row_offsets, split_rows
 from sardonyx.kernels.point import Apply, PointProgram, Position, emit_point, emit_store
 from sardonyx.kernels.sizes import emit_dim
 from sardonyx.lang import KernelBuilder, Pointer, Type, Value
@@ -27,6 +27,9 @@ __all__ = ["Gemm", "epilogue_cost"]
 
 REGISTER_EPILOGUE = 6
 """Most pointwise operations that are applied while all sums are in registers; more would push sums out of them."""
+
+WIDE_PANELS = 8
+"""Panels from which on the last, narrower one is no longer worth code of its own."""
 
 PAGE = 4096
 CACHE_LINE = 64
@@ -87,10 +90,13 @@ class _Emitter:
         self.type = Type(spec.dtype, self.shape.lanes)
         longest = plan_depth(b.target, self.shape, spec.dtype)
         self.depth_blocks: Dim = maximum(ceildiv(spec.k, longest), 1)
-        self.depth: Dim = align_up(ceildiv(spec.k, self.depth_blocks), 4)
+        self.depth: Dim = align_up(ceildiv(spec.k, self.depth_blocks), AHEAD_STEPS)
+        self.depth_unit = AHEAD_STEPS if isinstance(spec.k, int) and spec.k % AHEAD_STEPS == 0 else 1
         one_pass = isinstance(self.depth_blocks, int) and self.depth_blocks <= 1
         cheap = spec.cost <= REGISTER_EPILOGUE
         self.in_registers = one_pass and cheap and isinstance(spec.n, int)
+        if isinstance(spec.n, int) and spec.n % self.shape.columns and spec.n > WIDE_PANELS * self.shape.columns:
+            self.in_registers = False  # one code for all panels: nothing is masked before the block is stored
         self.copies_a = self.needs_copy()
         self.row_step = GROUP_PANELS * self.shape.columns
         if not self.in_registers:
@@ -173,11 +179,8 @@ class _Emitter:
         with b.loop(b.minimum(self.last_tile, full), self.first_tile) as tile:
             self.tile(tile, tile * rows, rows, start, depth)
         with b.if_(self.last_tile > full):
-            at = b.var(full * rows)
-            for height in heights(rows)[1:]:
-                with b.if_(m - at.get() >= height):
-                    self.tile(full, at.get(), height, start, depth)
-                    at.set(at.get() + height)
+            first = full * rows
+            emit_rest(b, m - first, rows, lambda at, height: self.tile(full, first + at, height, start, depth))
 
     def tile(self, index: Value, row: Value, height: int, start: Value, depth: Value | int) -> None:
         """One tile of rows against the task's panels."""
@@ -190,7 +193,8 @@ class _Emitter:
             a, step = self.copy, self.copy_step
         offsets = row_offsets(step, height)
 
-        whole = self.last_panel if not isinstance(spec.n, int) else b.minimum(self.last_panel, spec.n // columns)
+        narrow = self.in_registers or spec.b_row is not None or (isinstance(spec.n, int) and spec.n < columns)
+        rest = spec.n % columns if isinstance(spec.n, int) and narrow else 0
 
         def panel(place: Value, vectors: int, last_columns: int = 0) -> None:
             weights, level, mask = self.weights(place, start, depth, vectors, last_columns)
@@ -213,11 +217,17 @@ class _Emitter:
             else:
                 self.store_block(sums, row, place)
 
-        with b.loop(whole, self.first_panel) as place:
-            panel(place, self.shape.vectors)
-        if isinstance(spec.n, int) and spec.n % columns:
-            with b.if_(self.last_panel > spec.n // columns):
-                panel(b.i64(spec.n // columns), -(-(spec.n % columns) // self.shape.lanes), spec.n % columns)
+        if not rest:
+            with b.loop(self.last_panel, self.first_panel) as place:
+                panel(place, self.shape.vectors)
+            return
+        assert isinstance(spec.n, int)
+        full = spec.n // columns
+        if full:
+            with b.loop(b.minimum(self.last_panel, full), self.first_panel) as place:
+                panel(place, self.shape.vectors)
+        with b.if_(self.last_panel > full):
+            panel(b.i64(full), -(-rest // self.shape.lanes), rest)
 
     def prefetcher(
         self, rows: Pointer, apart: Sequence[Value | int], height: int, weights: Pointer, tile: Value
@@ -225,7 +235,7 @@ class _Emitter:
         """What to ask for while a tile is summed: the rows of the next tile, and a share of the panels that come after
         those of this task, so that both come from memory at an even rate."""
         b, spec, columns = self.b, self.spec, self.shape.columns
-        if isinstance(spec.k, int) and spec.k < 2 * AHEAD_STEPS:
+        if height < self.shape.rows // 2 or (isinstance(spec.k, int) and spec.k < 2 * AHEAD_STEPS):
             return None
         line = CACHE_LINE // spec.dtype.itemsize
         lines = AHEAD_STEPS * columns // line
@@ -257,10 +267,14 @@ class _Emitter:
         """Where a panel's stretch of k begins, how k walks it, and which lanes of its last vector exist."""
         spec, width, lanes = self.spec, self.shape.columns, self.shape.lanes
         if spec.b_row is None:
-            return self.panels.at((place * self.dim(spec.k) + start) * width), Level(depth, 1, width), None
+            return (
+                self.panels.at((place * self.dim(spec.k) + start) * width),
+                Level(depth, 1, width, self.depth_unit),
+                None,
+            )
         step = spec.b_row if isinstance(spec.b_row, int) else self.dim(spec.b_row)
         mask = self.b.tail_mask(columns % lanes, lanes) if columns % lanes else None
-        return self.panels.at(start * step + place * width), Level(depth, 1, step), mask
+        return self.panels.at(start * step + place * width), Level(depth, 1, step, self.depth_unit), mask
 
     def copy_rows(self, a: Pointer, height: int, depth: Value | int) -> None:
         """The tile's rows for one stretch of k, in the sums' dtype."""

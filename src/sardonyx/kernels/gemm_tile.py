@@ -28,6 +28,7 @@ __all__ = [
     "Level",
     "TileShape",
     "choose_tile",
+    "emit_rest",
     "emit_tile",
     "heights",
     "multiply_add",
@@ -58,11 +59,19 @@ class TileShape:
 
 @dataclass(frozen=True)
 class Level:
-    """One reduction loop: ``count`` steps, each moving A by ``a`` and B by ``b`` elements (ints or i64 values)."""
+    """One reduction loop: ``count`` steps, each moving A by ``a`` and B by ``b`` elements (ints or i64 values).
+
+    ``multiple`` divides ``count`` for sure: no code is made for steps left over from it.
+    """
 
     count: Operand
     a: Operand
     b: Operand
+    multiple: int = 1
+
+    def divides(self, steps: int) -> bool:
+        """Whether the loop surely makes a multiple of so many steps."""
+        return (self.count if isinstance(self.count, int) else self.multiple) % steps == 0
 
 
 def choose_tile(target: Target, dtype: DType, columns: Dim) -> TileShape:
@@ -99,6 +108,26 @@ def split_rows(count: int, rows: int) -> list[tuple[int, int]]:
         return []
     low, tall = divmod(count, tiles)
     return [(height, number) for height, number in ((low + 1, tall), (low, tiles - tall)) if number]
+
+
+def emit_rest(b: Builder, count: Value, rows: int, body: Callable[[Value, int], None]) -> None:
+    """``body(first, height)`` for tiles that together have ``count`` rows, fewer than ``rows``: of 4, 2 and 1 rows.
+
+    Few heights, as each is code to compile; four rows already keep the multipliers busy.
+    """
+    at = b.var(b.i64(0))
+
+    def one(height: int) -> None:
+        body(at.get(), height)
+        at.set(at.get() + height)
+
+    if rows > 4:
+        with b.while_(lambda: count - at.get() >= 4):
+            one(4)
+    for height in (2, 1):
+        if height < rows:
+            with b.if_(count - at.get() >= height):
+                one(height)
 
 
 def tile_count(count: Dim, rows: int) -> Dim:
@@ -216,21 +245,25 @@ class _Tile:
         if chains == 1:
             done: Operand = 0
             if ahead is not None:
-                done = count - count % AHEAD_STEPS
+                done = count if level.divides(AHEAD_STEPS) else count - count % AHEAD_STEPS
                 with b.loop(done, 0, AHEAD_STEPS) as first:
                     ahead(first)
                     with b.loop(first + AHEAD_STEPS, first) as k:
                         self.step(sums[0], level, a_offset, b_offset, k, 0)
+                if level.divides(AHEAD_STEPS):
+                    return
             with b.loop(count, done) as k:
                 self.step(sums[0], level, a_offset, b_offset, k, 0)
             return
-        whole = count - count % chains
+        whole = count if level.divides(chains) else count - count % chains
         with b.loop(whole, 0, chains) as k:
             for place, chain in enumerate(sums):
                 self.step(chain, level, a_offset, b_offset, k, place)
         if isinstance(count, int) and isinstance(whole, int):
             for place in range(count - whole):
                 self.step(sums[place], level, a_offset, b_offset, b.i64(whole), place)
+            return
+        if level.divides(chains):
             return
         with b.loop(count, whole) as k:
             self.step(sums[0], level, a_offset, b_offset, k, 0)
