@@ -7,7 +7,7 @@ import pytest
 
 import sardonyx
 from ops.cases import Case, combined, floats, i64, integers
-from ops.test_data_movement import CASES
+from ops.data_movement_cases import CASES
 
 FAMILIES = sorted({(case.op, case.opset) for case in CASES})
 
@@ -39,6 +39,7 @@ def run(case: Case):
     return sardonyx.InferenceSession(case.model()).run(None, case.feeds())
 
 
+@pytest.mark.filterwarnings("ignore:these operators have no native code:RuntimeWarning")
 @pytest.mark.parametrize(
     "case",
     [
@@ -58,6 +59,7 @@ def test_wrong_data_is_refused(case: Case):
         run(case)
 
 
+@pytest.mark.filterwarnings("ignore:these operators have no native code:RuntimeWarning")
 def test_data_dependent_sizes_run():
     for case in (
         Case("NonZero", [integers(3, 4, low=0, high=2)]),

@@ -11,16 +11,14 @@ from sardonyx.ops.axes import axes_input, axis_of, unknown
 from sardonyx.ops.base import InferContext, View
 from sardonyx.ops.registry import op
 from sardonyx.ops.values import carried, integers
-from sardonyx.symbols import Dim, bounds, ceildiv, divide_exact, maximum, minimum
+from sardonyx.symbols import Dim, ceildiv, divide_exact, known_nonnegative, maximum, minimum
 
 __all__ = ["Slice", "Split", "slice_range"]
 
 
-def slice_range(start: Dim, end: Dim, step: int, size: Dim) -> tuple[Dim, Dim] | None:
-    """The first index and the count of a slice of an axis, by ONNX's rules; None where a sign cannot be known."""
-    first, last = _from_front(start, size), _from_front(end, size)
-    if first is None or last is None:
-        return None
+def slice_range(ctx: InferContext, start: Dim, end: Dim, step: int, size: Dim) -> tuple[Dim, Dim]:
+    """The first index and the count of a slice of an axis, by ONNX's rules."""
+    first, last = _from_front(ctx, start, size), _from_front(ctx, end, size)
     if step > 0:
         first = minimum(maximum(first, 0), size)
         last = minimum(maximum(last, 0), size)
@@ -30,12 +28,17 @@ def slice_range(start: Dim, end: Dim, step: int, size: Dim) -> tuple[Dim, Dim] |
     return first, maximum(ceildiv(first - last, -step), 0)
 
 
-def _from_front(index: Dim, size: Dim) -> Dim | None:
+def _from_front(ctx: InferContext, index: Dim, size: Dim) -> Dim:
     """An index that counts from the end where it is negative, as one from the front."""
-    low, high = bounds(index)
-    if low is not None and low >= 0:
+    if known_nonnegative(index):
         return index
-    return index + size if high is not None and high < 0 else None
+    if known_nonnegative(-index):
+        # -n for a size n counts from the end, unless n is 0
+        ctx.require_equal(maximum(index, -1), -1, f"the index {index} of a slice is 0, where less was expected")
+        return index + size
+    bounded = minimum(maximum(index, -size - 1), size)
+    negative = -maximum(minimum(bounded // maximum(size, 1), 0), -1)
+    return bounded + size * negative
 
 
 @op("Slice")
@@ -64,10 +67,9 @@ class Slice(View):
         for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
             if step == 0:
                 ctx.fail("a step of 0")
-            found = slice_range(start, end, step, shape[axis]) if isinstance(step, int) else None
-            if found is None or not isinstance(step, int):
+            if not isinstance(step, int):
                 return None
-            ranges[axis] = (*found, step)
+            ranges[axis] = (*slice_range(ctx, start, end, step, shape[axis]), step)
         return ranges
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
