@@ -5,7 +5,6 @@ from __future__ import annotations
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
 from sardonyx.lang.base import BuilderBase
-from sardonyx.lang.types import Type
 from sardonyx.lang.value import Operand, Value
 
 __all__ = ["Integers"]
@@ -40,20 +39,24 @@ class Integers(BuilderBase):
         return value == -1 if value.dtype.is_signed else None
 
     def shift_left(self, value: Value, count: Operand) -> Value:
-        """``value << count`` on unsigned integers; 0 where ``count`` is the width or more."""
-        x, n = self.pair(value, count)
-        return self._shift(x, n, x << self._shift_count(x, n))
+        """``value << count``; 0 where ``count`` is negative, or the width or more."""
+        b = self._self
+        x, n = b.pair(value, count)
+        inside = self._as_unsigned(n) < x.dtype.bits
+        return b.select(inside, x << (n & (x.dtype.bits - 1)), b.zero(x.type))
 
     def shift_right(self, value: Value, count: Operand) -> Value:
-        """``value >> count`` on unsigned integers; 0 where ``count`` is the width or more."""
-        x, n = self.pair(value, count)
-        return self._shift(x, n, x >> self._shift_count(x, n))
+        """``value >> count``, with copies of the sign; nothing but these where ``count`` is negative, or the width or
+        more."""
+        b = self._self
+        x, n = b.pair(value, count)
+        inside = self._as_unsigned(n) < x.dtype.bits
+        if x.dtype.is_signed:
+            return x >> b.select(inside, n, b.const(x.dtype.bits - 1, n.type))
+        return b.select(inside, x >> (n & (x.dtype.bits - 1)), b.zero(x.type))
 
-    def _shift_count(self, value: Value, count: Value) -> Value:
-        return count & (value.dtype.bits - 1)
-
-    def _shift(self, value: Value, count: Value, shifted: Value) -> Value:
-        return self._self.select(count < value.dtype.bits, shifted, self.zero(value.type))
+    def _as_unsigned(self, value: Value) -> Value:
+        return value.to(_unsigned(value.dtype))
 
     def integer_pow(self, base: Value, exponent: Value) -> Value:
         """``base ** exponent`` on integers of one type, wrapping; a negative exponent gives the truncated power
@@ -72,8 +75,7 @@ class Integers(BuilderBase):
             factor = b.select((left.get() & 1) != 0, power.get(), one)
             answer.set(answer.get() * factor)
             power.set(power.get() * power.get())
-            unsigned = Type(_unsigned(x.dtype))
-            left.set((left.get().to(unsigned) >> 1).to(x.dtype))
+            left.set((self._as_unsigned(left.get()) >> 1).to(x.dtype))
         return answer.get()
 
     def saturate(self, value: Value, dtype: DType) -> Value:

@@ -1,13 +1,16 @@
-"""Conversion of element types: Cast, CastLike."""
+"""Conversion of element types: Cast, CastLike, BitCast."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
+from sardonyx.graph.info import TensorInfo
+from sardonyx.kernels.spec import Operand
 from sardonyx.lang import Value
-from sardonyx.ops.base import Elementwise, InferContext, computable
+from sardonyx.ops.base import Elementwise, InferContext, View, computable
 from sardonyx.ops.registry import op
 from sardonyx.symbols import Dim
 
@@ -25,6 +28,13 @@ def cast(x: Value, dtype: DType) -> Value:
     if dtype in (dtypes.float16, dtypes.bfloat16):
         return x.to(dtype).to(dtypes.float32)
     return x.to(dtype)
+
+
+def _named(ctx: InferContext, code: int) -> DType:
+    try:
+        return dtypes.from_onnx(code)
+    except KeyError:
+        ctx.fail(f"attribute 'to' is {code}, which is no element type of ONNX")
 
 
 @op("Cast")
@@ -46,10 +56,7 @@ class Cast(Elementwise):
         return x
 
     def result_dtypes(self, ctx: InferContext) -> tuple[DType | None, ...]:
-        try:
-            return (dtypes.from_onnx(self.to),)
-        except KeyError:
-            ctx.fail(f"attribute 'to' is {self.to}, which is no element type of ONNX")
+        return (_named(ctx, self.to),)
 
     def lowers(self, inputs: Sequence[DType | None]) -> bool:
         return super().lowers(inputs) and computable(dtypes.from_onnx(self.to))
@@ -79,3 +86,19 @@ class CastLike(Elementwise):
 
     def result_shape(self, ctx: InferContext) -> tuple[Dim, ...] | None:
         return ctx.input(0).shape
+
+
+@op("BitCast")
+class BitCast(View):
+    """The same bits read as the type ``to``, which has the same size."""
+
+    to: int
+
+    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
+        x, dtype = ctx.input(0), _named(ctx, self.to)
+        if x.dtype is not None and x.dtype.bits != dtype.bits:
+            ctx.fail(f"cannot read the {x.dtype.bits} bits of {x.dtype} as {dtype}, which has {dtype.bits}")
+        return (TensorInfo(dtype, x.shape),)
+
+    def view(self, ctx: InferContext, outputs: Sequence[TensorInfo], source: Operand) -> Sequence[Operand] | None:
+        return (replace(source, dtype=dtypes.from_onnx(self.to)),)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from sardonyx import dtypes
+from sardonyx.dtypes import DType
 from sardonyx.lang import Value, vmath
-from sardonyx.ops.base import Elementwise
+from sardonyx.ops.base import Elementwise, computable
 from sardonyx.ops.registry import op
 from sardonyx.symbols import Dim
 
@@ -59,7 +61,7 @@ class Pow(Elementwise):
     cost = 60
     required = 2
     same_dtype = ()
-    kinds = "fiu"
+    kinds = "fi"
 
     def compute(self, *values: Value) -> Value:
         x, y = values
@@ -70,6 +72,10 @@ class Pow(Elementwise):
         if y.dtype.is_integer:
             return x.b.integer_pow(x.to(dtypes.int64), y.to(dtypes.int64)).to(x.dtype)
         return vmath.pow(x.to(dtypes.float64), y.to(dtypes.float64)).to(x.dtype)
+
+    def lowers(self, inputs: Sequence[DType | None]) -> bool:
+        x, y = inputs
+        return (x is None or computable(x, self.kinds)) and (y is None or computable(y, "fiu"))
 
     def symbolic(self, *values: Dim) -> Dim | None:
         x, y = values

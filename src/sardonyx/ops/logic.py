@@ -117,10 +117,15 @@ class BitwiseNot(Elementwise):
 
 @op("BitShift")
 class BitShift(Elementwise):
-    """a shifted by b bits, ``LEFT`` or ``RIGHT``; a shift by the width or more gives 0."""
+    """a shifted by b bits, ``LEFT`` or ``RIGHT`` (with copies of the sign).
 
+    A shift by the width or more, or by a negative number, leaves nothing but the sign: -1 to the right of a negative
+    number, else 0.
+    """
+
+    cost = 3
     required = 2
-    kinds = "u"
+    kinds = "iu"
     direction: str
 
     def compute(self, *values: Value) -> Value:

@@ -59,6 +59,7 @@ class QuantizeLinear(Linear):
     """saturate(round(x / scale) + zero_point), halves to even."""
 
     cost = 10
+    kinds = "fi"
     axis: int = 1
     block_size: int = 0
     output_dtype: int = 0
@@ -86,7 +87,7 @@ class QuantizeLinear(Linear):
     def lowers(self, inputs: Sequence[DType | None]) -> bool:
         x, scale, *zero_point = inputs
         target = zero_point[0] if zero_point and zero_point[0] else dtypes.from_onnx(self.output_dtype or 2)
-        known = all(d is None or computable(d, "fi") for d in (x, scale))
+        known = all(d is None or computable(d, self.kinds) for d in (x, scale))
         return known and not self.block_size and computable(target, "iu") and target.bits <= 16
 
 
@@ -95,6 +96,7 @@ class DequantizeLinear(Linear):
     """(x - zero_point) * scale."""
 
     cost = 3
+    kinds = "fiu"
     axis: int = 1
     block_size: int = 0
     output_dtype: int = 0
