@@ -186,18 +186,14 @@ class Row:
                 place[loop] = first + offset + vector * lanes
                 body(vector, Position(place, lanes, loop, mask))
 
-            done = b.i64(0)
-            if unroll > 1:
-                done = count - count % (unroll * lanes)
-                with b.loop(done, 0, unroll * lanes) as offset:
-                    for vector in range(unroll):
-                        at(vector, offset, None)
-            whole = count - count % lanes
-            with b.loop(whole, done, lanes) as offset:
-                at(0, offset, None)
-            if lanes > 1:
-                with b.if_(whole < count):
-                    at(0, whole, b.tail_mask(count - whole, lanes))
+            step = unroll * lanes
+            whole = count - count % step
+            with b.loop(whole, 0, step) as offset:
+                for vector in range(unroll):
+                    at(vector, offset, None)
+            if step > 1:
+                with b.loop(count, whole, lanes) as offset:
+                    at(0, offset, b.tail_mask(count - offset, lanes) if lanes > 1 else None)
             if flush is not None:
                 flush()
 

@@ -21,6 +21,9 @@ from sardonyx.lang.vmath import exp, log
 
 __all__ = ["Softmax"]
 
+EXPONENTIALS = 2
+"""Vectors of exponentials in one step: enough to hide their latency, few enough to compile quickly."""
+
 
 @dataclass(frozen=True)
 class Softmax:
@@ -43,7 +46,7 @@ class Softmax:
 
     def emit(self, b: KernelBuilder) -> None:
         lanes = common_lanes(b, self.element.program, self.epilogue.program, itemsize=self.dtype.itemsize)
-        Walk(b, self.nest, lanes).rows(lambda row: self._row(b, row))
+        Walk(b, self.nest, lanes).rows(lambda row: self._row(b, row), EXPONENTIALS)
 
     def _element(self, b: KernelBuilder, position: Position) -> Value:
         return b.splat(self.element.emit(b, position)[0], position.lanes)
@@ -53,7 +56,7 @@ class Softmax:
         peaks = Accumulators(row, "peak", self.dtype)
         peaks.sweep(lambda vector, position: self._element(b, position))
         peak = peaks.results()
-        totals = Accumulators(row, "sum", self.dtype)
+        totals = Accumulators(row, "sum", self.dtype, EXPONENTIALS)
 
         def exponential(vector: int, position: Position) -> Value:
             value = exp(self._element(b, position) - peak[0 if across else vector])
