@@ -65,12 +65,14 @@ def _smaller(shape: TileShape, m: int, n: int, k: int) -> tuple[int, int]:
     """Tiles and panels of a task, cut down where there would be few tasks and each has work enough.
 
     Panels are kept as long as possible: a tile's rows of A are read from the first-level cache by all of them but one.
+    With few rows it is the panels that must not be read twice.
     """
     high, wide = min(BLOCK_TILES, -(-m // shape.rows)), min(GROUP_PANELS, -(-n // shape.columns))
+    few_rows = m <= 4 * shape.rows
     while (high > 1 or wide > 1) and -(-m // (high * shape.rows)) * -(-n // (wide * shape.columns)) < FEW_TASKS:
         if high * shape.rows * wide * shape.columns * k < 2 * SMALL_TASK:
             break
-        if high > 1:
+        if high > 1 and not (few_rows and wide > 2):
             high //= 2
         else:
             wide //= 2
