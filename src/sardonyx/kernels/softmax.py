@@ -46,7 +46,7 @@ class Softmax:
 
     def emit(self, b: KernelBuilder) -> None:
         lanes = common_lanes(b, self.element.program, self.epilogue.program, itemsize=self.dtype.itemsize)
-        Walk(b, self.nest, lanes).rows(lambda row: self._row(b, row), EXPONENTIALS)
+        Walk(b, self.nest, lanes).rows(lambda row: self._row(b, row))
 
     def _element(self, b: KernelBuilder, position: Position) -> Value:
         return b.splat(self.element.emit(b, position)[0], position.lanes)
