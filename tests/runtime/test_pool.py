@@ -157,6 +157,31 @@ def test_fork_while_others_run() -> None:
     assert (result.returncode, result.stdout.strip()) == (0, "done"), result.stderr
 
 
+def test_worker_makes_room_for_its_caller() -> None:
+    result = _python(
+        """
+        allowed = os.sched_getaffinity(0)
+        if len(allowed) > 1:
+            team = pool.team(2)
+            work()
+            worker = next(t for t in threading.enumerate() if t.name == "sardonyx-1").native_id
+            (place,) = os.sched_getaffinity(worker)
+            for _ in range(2):
+                os.sched_setaffinity(0, {place})
+                for _ in range(200):
+                    time.sleep(0.002)
+                    work(1)
+                    if os.sched_getaffinity(worker) != {place}:
+                        break
+                assert os.sched_getaffinity(worker) != {place}
+                (place,) = os.sched_getaffinity(worker)
+                assert place in allowed
+        print("done")
+        """
+    )
+    assert (result.returncode, result.stdout.strip()) == (0, "done"), result.stderr
+
+
 @pytest.mark.parametrize(
     "ending", ["pass", "sys.exit(0)", "threading.Thread(target=work, args=(10**9,), daemon=True).start()"]
 )

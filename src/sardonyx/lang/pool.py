@@ -13,6 +13,7 @@ positions below are shared with ``sardonyx.runtime.pool``, which allocates the a
     worker(pool, index):
         repeat:
             wait for a new epoch: spin a bounded time, then park on a futex
+            if the caller who woke it runs on this worker's own processor: move to the free one
             if the job is open and wants this worker: join (compare-exchange), work(segment index + 1), leave
     work(segment): chunks of the own segment by fetch-and-add, then chunks that others have left in theirs
 
@@ -41,14 +42,15 @@ POOL_SYMBOLS = (PARALLEL, "sardonyx_worker", "sardonyx_stop", "sardonyx_spin", "
 
 # Positions of the words; see sardonyx.runtime.pool, which holds the same numbers.
 LOCK, STATE, LEFT, WAITING, STATUS, JOB, STOP, SEGMENTS = 0, 8, 16, 24, 32, 40, 48, 56
-SPIN = STOP + 1
+SPIN, CALLER, FREE = STOP + 1, STOP + 2, STOP + 3
 KERNEL, BUFS, SIZES, TASKS, CHUNK, SHARE, THREADS = (JOB + i for i in range(7))
 LINE = 8  # words in a cache line
-NEXT, PARKED = 0, 1  # within the line of one thread
+NEXT, PARKED, PROCESSOR = 0, 1, 2  # within the line of one thread; a processor of -1 leaves it to the scheduler
 
 _JOINED = 16  # the state: joined workers in the low bits, the open flag, the epoch
 _OPEN = 1 << _JOINED
 _EPOCH = _JOINED + 1
+_MASK_BITS = 1024  # glibc's cpu_set_t
 _CHUNKS = 8  # chunks per segment: what the last thread can be behind, against the cost of a kernel call
 
 
@@ -171,6 +173,8 @@ def _emit_wake(b: FunctionBuilder, pool: _Pool, threads: Value) -> None:
     with b.loop(threads, 1) as thread:
         parked = pool.line(thread, PARKED)
         with b.if_(b.atomic_load(parked) != 0):
+            processor = b.intrinsic("sched_getcpu", ir.IntType(32), [])
+            pool.word(CALLER).store(b.value(b.ir.sext(processor, I64.llvm), I64))
             b.atomic_store(parked, 0)
             b.futex_wake(parked)
 
@@ -200,6 +204,9 @@ def _emit_worker(module: Module, work: Any) -> None:
             return
         state, parked = pool.word(STATE), pool.line(me, PARKED)
         seen, spins = b.var(b.i64(0)), b.var(pool.get(SPIN))
+        own = pool.line(me, PROCESSOR)
+        with b.if_(own.load() >= 0):
+            _emit_pin(b, own.load())
         with b.while_(lambda: b.atomic_load(pool.word(STOP), "acquire") == 0):
             now = b.atomic_load(state, "acquire")
             with b.if_else((now >> _EPOCH) != seen.get()) as (news, idle):
@@ -215,8 +222,27 @@ def _emit_worker(module: Module, work: Any) -> None:
                         quiet = (b.atomic_load(state) >> _EPOCH) == seen.get()
                         with b.if_(quiet & (b.atomic_load(pool.word(STOP)) == 0)):
                             b.futex_wait(parked, 1)
+                            _emit_make_room(b, pool, own)
                         b.atomic_store(parked, 0)
         b.return_(0)
+
+
+def _emit_make_room(b: FunctionBuilder, pool: _Pool, own: Pointer) -> None:
+    """Two threads of a team on one processor take turns of milliseconds: the worker goes where no thread is pinned."""
+    with b.if_((own.load() >= 0) & (own.load() == b.atomic_load(pool.word(CALLER), "monotonic")), likely=False):
+        own.store(b.atomic_update("xchg", pool.word(FREE), own.load()))
+        _emit_pin(b, own.load())
+
+
+def _emit_pin(b: FunctionBuilder, processor: Value) -> None:
+    """Binds the calling thread to one processor; where that is refused it stays free to move."""
+    words = _MASK_BITS // 64
+    mask = b.local(dtypes.int64, words, 8)
+    with b.loop(words) as word:
+        mask.store(b.i64(0), word)
+    mask.store(b.i64(1) << (processor % 64), processor // 64)
+    arguments = [ir.Constant(ir.IntType(32), 0), b.i64(words * 8).ir, mask.ir]
+    b.intrinsic("sched_setaffinity", ir.IntType(32), arguments)
 
 
 def _emit_join(b: FunctionBuilder, pool: _Pool, work: Any, me: Value, now: Value, seen: Any) -> None:

@@ -126,7 +126,10 @@ class NativeStep:
         self._team, self._limit = team, memory_limit
         region = self.region
         self._check_limit(region.prepared, "the packed weights")
-        self._prepared = aligned(region.prepared)
+        try:
+            self._prepared = aligned(region.prepared)
+        except MemoryError as error:
+            raise MemoryLimitError(f"the system refused {region.prepared:,} bytes for packed weights") from error
         edges = len(region.inputs) + len(region.outputs)
         self._pointers = [0, address_of(self._prepared), *(address_of(w) for w in self.weights), *([0] * edges)]
         self._frames.clear()
@@ -162,18 +165,21 @@ class NativeStep:
             frame = self._frames.pop()
         except IndexError:
             frame = _Frame(self._pointers, self.region.table_size)
-        if frame.capacity < plan.arena:
-            frame.reserve(plan.arena)
         pointers, position = frame.pointers, self._first_input
         for array in arrays:
             pointers[position] = address_of(array)
             position += 1
         results: list[Array] = []
-        for shape, dtype in plan.outputs:
-            result = np.empty(shape, dtype)
-            pointers[position] = address_of(result)
-            position += 1
-            results.append(result)
+        try:
+            if frame.capacity < plan.arena:
+                frame.reserve(plan.arena)
+            for shape, dtype in plan.outputs:
+                result = np.empty(shape, dtype)
+                pointers[position] = address_of(result)
+                position += 1
+                results.append(result)
+        except (MemoryError, ValueError) as error:  # numpy raises ValueError for a size past the address space
+            raise MemoryLimitError(f"the system refused the memory of a run: {error}") from error
         table = plan.address
         if self.region.dynamic:
             frame.table[:] = plan.table

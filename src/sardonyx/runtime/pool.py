@@ -1,7 +1,8 @@
 """The thread pool of the process: memory, threads and teams around the native code of ``lang.pool``.
 
 The threads are Python daemon threads that enter the native loop once and stay there, without the interpreter's lock.
-They spin for about 50 us after a job and then sleep in the kernel. A fork leaves the child without threads: it makes
+They spin for about 50 us after a job and then sleep in the kernel. Each is bound to a processor of its own as long as
+there are enough of them; one is left to the caller. A fork leaves the child without threads: it makes
 new ones at its first run. At exit the threads are told to return before the code they run is unloaded.
 """
 
@@ -14,7 +15,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from sardonyx.runtime.processors import default_threads
+from sardonyx.runtime.processors import default_threads, worker_processors
 
 __all__ = ["SERIAL", "PoolCode", "ThreadTeam", "code", "install", "team"]
 
@@ -25,7 +26,8 @@ _STACK = 4 << 20  # kernels keep their scratch space under 64 KiB; this is room 
 # Positions of words; the numbers of sardonyx.lang.pool.
 _LINE = 8
 _SEGMENTS = 56
-_SPIN = 49
+_SPIN, _FREE = 49, 51
+_PROCESSOR = 2
 _CACHE_LINE = 64
 
 _WORKER = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
@@ -62,7 +64,12 @@ class _Pool:
         self._native = native
         self._worker = _WORKER(native.worker)
         self._threads: list[threading.Thread] = []
-        ctypes.c_int64.from_address(self.address + 8 * _SPIN).value = self._spin_turns()
+        self._set(_SPIN, self._spin_turns())
+        caller, self._places = worker_processors()
+        self._set(_FREE, caller)
+
+    def _set(self, word: int, value: int) -> None:
+        ctypes.c_int64.from_address(self.address + 8 * word).value = value
 
     def _spin_turns(self) -> int:
         """Turns of the waiting loop in ``_SPIN_SECONDS``."""
@@ -80,6 +87,8 @@ class _Pool:
         try:
             while len(self._threads) < threads - 1:
                 index = len(self._threads)
+                place = self._places[index] if index < len(self._places) else -1
+                self._set(_SEGMENTS + (index + 1) * _LINE + _PROCESSOR, place)
                 thread = threading.Thread(
                     target=self._worker, args=(self.address, index), name=f"sardonyx-{index + 1}", daemon=True
                 )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["affinity", "default_memory_limit", "default_threads"]
+__all__ = ["affinity", "default_memory_limit", "default_threads", "worker_processors"]
 
 _CGROUPS = Path("/sys/fs/cgroup")
+_MASK_BITS = 1024  # processors that the pool can bind threads to
 _UNKNOWN_MEMORY = 16 << 30
 
 
@@ -26,6 +28,25 @@ def default_threads() -> int:
     """Threads that pay: one per core among the allowed processors, no more than the cgroup's share of time."""
     cores = {_core(cpu) for cpu in affinity()}
     return max(1, min(len(cores), _quota()))
+
+
+def worker_processors() -> tuple[int, list[int]]:
+    """The processor that the calling thread is on, and places for other threads, those on other cores first.
+
+    The list is empty where the system does not tell.
+    """
+    try:
+        current = int(ctypes.CDLL(None).sched_getcpu())
+    except (OSError, AttributeError):
+        return -1, []
+    taken = {_core(current)}
+    first: list[int] = []
+    second: list[int] = []
+    for cpu in affinity():
+        if cpu != current and cpu < _MASK_BITS:
+            (second if _core(cpu) in taken else first).append(cpu)
+            taken.add(_core(cpu))
+    return current, first + second
 
 
 def _core(cpu: int) -> str:
@@ -68,9 +89,16 @@ def _read(path: Path) -> str:
         return ""
 
 
-@functools.cache
 def default_memory_limit() -> int:
-    """Bytes that one run may allocate unless the session says otherwise: what the machine or cgroup has."""
+    """Bytes that one run may allocate unless the session says otherwise.
+
+    Most of what the machine or cgroup has, and no more than what is left of the process's own limits.
+    """
+    return min(int(0.8 * _installed_memory()), _unused_address_space())
+
+
+@functools.cache
+def _installed_memory() -> int:
     best = _UNKNOWN_MEMORY
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         best = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -81,12 +109,17 @@ def default_memory_limit() -> int:
     legacy = _read(_CGROUPS / "memory/memory.limit_in_bytes")
     if legacy.isdigit():
         best = min(best, int(legacy))
+    return best
+
+
+def _unused_address_space() -> int:
     try:
         import resource
     except ImportError:
-        return best
-    for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
-        soft, _ = resource.getrlimit(kind)
-        if soft != resource.RLIM_INFINITY:
-            best = min(best, soft)
-    return best
+        return 1 << 47
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft == resource.RLIM_INFINITY:
+        return 1 << 47
+    pages = _read(Path("/proc/self/statm")).split()
+    used = int(pages[0]) * os.sysconf("SC_PAGE_SIZE") if pages else 0
+    return max(0, soft - used)
