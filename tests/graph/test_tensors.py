@@ -104,7 +104,6 @@ def raw(size: int) -> Change:
         ([1] * 100_000, 1, raw(4), ModelTooLargeError),
         ([0, 2**62], 1, raw(0), ModelTooLargeError),
     ],
-    ids=str,
 )
 def test_data_that_does_not_fit(dims: list[int], data_type: int, fill: Change, error: type[Exception]) -> None:
     tensor = TensorProto(name="w", dims=dims, data_type=data_type)

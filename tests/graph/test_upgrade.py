@@ -190,6 +190,8 @@ def argument_cases() -> None:
     case("TopK_1", "TopK", {"x": wide}, "reference", opset=1, outputs=("v", "i"), output_types={"i": 7}, k=2, axis=1)
     case("Dropout_7", "Dropout", {"x": wide}, [wide], opset=7, ratio=0.3)
     case("Dropout_test", "Dropout", {"x": wide}, [wide], opset=6, is_test=1)
+    case("Dropout_7_mask", "Dropout", {"x": wide}, [wide, np.ones((2, 6), np.float32)], opset=7,
+         outputs=("y", "m"))  # fmt: skip
     case("Dropout_10_mask", "Dropout", {"x": wide}, [wide, np.ones((2, 6), bool)], opset=10, outputs=("y", "m"),
          output_types={"m": 9})  # fmt: skip
     case("Reshape_1", "Reshape", {"x": wide}, [wide.reshape(3, 4)], opset=1, shape=[3, -1])

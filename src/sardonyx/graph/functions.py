@@ -11,10 +11,10 @@ from sardonyx.graph.emit import checked_text, shorten
 from sardonyx.graph.order import subgraphs
 from sardonyx.graph.schema import normalize_domain
 
-__all__ = ["MAX_NESTING", "MAX_NODES", "FunctionTable"]
+__all__ = ["MAX_INLINED", "MAX_NESTING", "FunctionTable"]
 
-MAX_NODES = 1_000_000
-"""Nodes of a model once its functions are inlined."""
+MAX_INLINED = 100_000
+"""Nodes that inlining may add to those of the file: some ten seconds of building and 400 MB."""
 
 MAX_NESTING = 100
 """Levels of function calls and nested graphs, one inside the other."""
@@ -39,7 +39,7 @@ class FunctionTable:
         return self._functions.get(_key(node))
 
     def check_size(self, graph: onnx.GraphProto) -> None:
-        """Raise unless the graph stays within ``MAX_NODES`` and ``MAX_NESTING`` once every call is inlined.
+        """Raise unless inlining adds at most ``MAX_INLINED`` nodes and stays within ``MAX_NESTING`` levels.
 
         Raises InvalidModelError for a function that calls itself and ModelTooLargeError for one that grows too large.
         """
@@ -47,8 +47,11 @@ class FunctionTable:
         for key in self._callees_first(graph.node):
             sizes[key] = _extent(self._functions[key].node, sizes)
         count, depth = _extent(graph.node, sizes)
-        if count > MAX_NODES:
-            raise ModelTooLargeError(f"the model has {count} nodes once its functions are inlined; at most {MAX_NODES}")
+        added = count - _extent(graph.node, {})[0]
+        if added > MAX_INLINED:
+            raise ModelTooLargeError(
+                f"inlining the functions would add {added} nodes; at most {MAX_INLINED} are allowed"
+            )
         if depth > MAX_NESTING:
             raise ModelTooLargeError(f"functions and nested graphs are {depth} levels deep; at most {MAX_NESTING}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx_ir as ir
 
@@ -14,6 +16,7 @@ from sardonyx.graph.upgrade.helpers import (
     ones,
     optional_input,
     output_is_wanted,
+    outputs_of,
     rank_of,
     take,
 )
@@ -122,28 +125,22 @@ def topk_to_input(node: ir.Node, emit: Emitter) -> None:
     add_inputs(node, emit.ints([take(node, "k", 0)], "k"))
 
 
-@upgrade("Dropout", before=7)
-def dropout_mode(node: ir.Node, emit: Emitter) -> None:
-    """Without ``is_test`` version 6 drops elements at random, as ``training_mode`` does in version 12."""
-    if not take(node, "is_test", 0):
-        ratio, training = emit.constant(np.float32(take(node, "ratio", 0.5))), emit.constant(True)
-        add_inputs(node, ratio, training)
-        _bool_mask_only(node)
+@upgrade("Dropout", before=10)
+def dropout_mask(node: ir.Node, emit: Emitter) -> Sequence[ir.Value] | None:
+    """The mask had the type of the data; without ``is_test``, version 6 dropped elements at random."""
+    training = (node.version or 7) < 7 and not take(node, "is_test", 0)
+    data = input_at(node, 0)
+    inputs = [data, emit.constant(np.float32(take(node, "ratio", 0.5)), "ratio"), emit.constant(training, "training")]
+    dropped = emit.op("Dropout", *inputs, outputs=len(node.outputs))
+    if not output_is_wanted(node, 1):
+        return [dropped]
+    (mask,) = outputs_of(dropped)[1:]
+    return [dropped, emit.op("CastLike", mask, data)]
 
 
 @upgrade("Dropout", before=12)
-def dropout_to_inputs(node: ir.Node, emit: Emitter) -> None:
-    ratio = take(node, "ratio", 0.5)
-    if len(node.inputs) > 1:
-        return
-    _bool_mask_only(node)
-    add_inputs(node, emit.constant(np.float32(ratio), "ratio"))
-
-
-def _bool_mask_only(node: ir.Node) -> None:
-    """Before version 10 the mask had the type of the data."""
-    if output_is_wanted(node, 1) and (node.version or 12) < 10:
-        raise CannotUpgrade("the mask of Dropout changed its type")
+def dropout_ratio(node: ir.Node, emit: Emitter) -> None:
+    add_inputs(node, emit.constant(np.float32(take(node, "ratio", 0.5)), "ratio"))
 
 
 @upgrade("Reshape", before=5)

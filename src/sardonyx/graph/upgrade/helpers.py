@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import onnx_ir as ir
@@ -33,6 +34,12 @@ def input_at(node: ir.Node, index: int) -> ir.Value:
 def optional_input(node: ir.Node, index: int) -> ir.Value | None:
     """An input that may be left out."""
     return node.inputs[index] if index < len(node.inputs) else None
+
+
+def outputs_of(value: ir.Value) -> Sequence[ir.Value]:
+    """All outputs of the node that produces a value."""
+    producer = value.producer()
+    return (value,) if producer is None else producer.outputs
 
 
 def output_is_wanted(node: ir.Node, index: int) -> bool:

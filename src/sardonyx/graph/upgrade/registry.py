@@ -70,7 +70,10 @@ def upgrade_node(node: ir.Node, emitter: Emitter) -> Sequence[ir.Value]:
         _restore(node, emitter, *original)
     except (IndexError, ValueError, TypeError) as error:
         raise InvalidModelError(f"{describe(node)} does not follow its specification: {error}") from error
-    emitter.append(node)
+    if node.version == original[3]:
+        emitter.nodes.append(node)
+    else:
+        emitter.append(node)  # which infers types anew
     return node.outputs
 
 
