@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from sardonyx.dtypes import DType
 from sardonyx.kernels.gemm import epilogue_cost
-from sardonyx.kernels.gemm_tile import Level, TileShape, emit_tile, heights, split_rows
+from sardonyx.kernels.gemm_tile import AHEAD_STEPS, Level, TileShape, emit_tile, heights, split_rows
 from sardonyx.kernels.map import unravel
 from sardonyx.kernels.point import PointProgram, Position, emit_point, emit_store
 from sardonyx.kernels.sizes import emit_dim
@@ -33,6 +33,7 @@ __all__ = ["Conv", "Loop", "Tap"]
 
 REGISTER_EPILOGUE = 6
 """Most pointwise operations that are applied while all sums are in registers."""
+CACHE_LINE = 64
 
 
 @dataclass(frozen=True)
@@ -126,9 +127,26 @@ class _Emitter:
         for place, loop in enumerate(spec.loops):
             offset = offset + symbol(f"i{place}") * loop.out
         self.store_offset = offset
+        self.ahead_lines = self.prefetched_lines()
+        self.ahead = b.var(b.i64(0))
         self.expensive = epilogue_cost(spec.program) > REGISTER_EPILOGUE
         if self.expensive:
             self.block = b.local(spec.dtype, spec.tile.rows * spec.tile.columns)
+
+    def prefetched_lines(self) -> int:
+        """Cache lines of the next panel to ask for at each of a tile's prefetches, so that all of it is there in time.
+
+        None for weights that stay in the second cache, and where the number of tiles is not known.
+        """
+        spec = self.spec
+        pixels = spec.loops[-1].size
+        bytes_ = self.panel_size * spec.groups * spec.panels * spec.dtype.itemsize
+        if not isinstance(pixels, int) or bytes_ < self.b.target.caches.l2 // 2 or spec.depth < 2 * AHEAD_STEPS:
+            return 0
+        tiles = spec.units_per_task
+        if spec.unit_rows == 1:
+            tiles *= max(1, -(-min(pixels, spec.unit_pixels) // spec.tile.rows))
+        return -(-AHEAD_STEPS * spec.tile.columns * spec.dtype.itemsize // (CACHE_LINE * tiles))
 
     def number(self, dim: Dim) -> Value:
         return emit_dim(self.b, dim, lambda name: self.b.size(int(name[1:])))
@@ -145,6 +163,7 @@ class _Emitter:
             first_unit = task % unit_blocks * spec.units_per_task
             last_unit = b.minimum(first_unit + spec.units_per_task, units)
             with b.loop(last_panel, first_panel) as panel:
+                self.ahead.set(0)
 
                 def body(vectors: int, tail: bool, panel: Value = panel) -> None:
                     with b.loop(last_unit, first_unit) as unit:
@@ -260,6 +279,8 @@ class _Panel:
             self.levels(),
             start=self.start(len(pixels)),
             lanes=spec.tile.lanes,
+            ahead=self.prefetch if emitter.ahead_lines else None,
+            whole=spec.tile.vectors,
         )
         if emitter.expensive:
             self.store_from_memory(outer, pixel, rows, width, sums)
@@ -269,6 +290,15 @@ class _Panel:
             if rows > 1:
                 index[-2] = index[-2] + row
             self.store(index, vectors)
+
+    def prefetch(self, k: Value) -> None:
+        """Asks for a share of the next panel."""
+        emitter, line = self.emitter, CACHE_LINE // self.emitter.spec.dtype.itemsize
+        place = emitter.ahead.get()
+        following = self.weights.at(place + emitter.panel_size)
+        for share in range(emitter.ahead_lines):
+            emitter.b.prefetch(following.at(share * line), locality=2)
+        emitter.ahead.set(place + emitter.ahead_lines * line)
 
     def store_from_memory(
         self, outer: list[Value], pixel: Value, rows: int, width: int, sums: list[list[Value]]
