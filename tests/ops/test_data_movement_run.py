@@ -51,6 +51,10 @@ def run(case: Case):
         Case("ReverseSequence", [floats(4, 2), i64(5, 1)]),
         Case("Reshape", [floats(4, 3), i64(5, 2)], constant=[1]),
         Case("Concat", [floats(4, 3), floats(4, 2)], {"axis": 0}),
+        Case("Add", [floats(5), floats(3)]),
+        Case("Where", [np.array([True] * 4), floats(5), floats(5)]),
+        Case("TensorScatter", [floats(2, 6, 3), floats(2, 2, 3), i64(1)], {"axis": 1}, opset=24),
+        Case("TensorScatter", [floats(2, 6, 3), floats(2, 2, 3), i64(1, 9)], {"axis": 1}, opset=24),
     ],
     ids=str,
 )

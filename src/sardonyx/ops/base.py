@@ -27,7 +27,7 @@ from sardonyx.kernels.point import PointProgram
 from sardonyx.kernels.spec import Kernel, Operand
 from sardonyx.lang import Value
 from sardonyx.ops.contents import symbolic_contents
-from sardonyx.symbols import Dim, Expr, broadcast, known_positive
+from sardonyx.symbols import Dim, Expr, broadcast, known_equal, known_positive, maximum, minimum
 from sardonyx.targets import Target
 
 __all__ = [
@@ -112,14 +112,24 @@ def broadcast_shapes(ctx: InferContext, shapes: Sequence[tuple[Dim, ...] | None]
     result: list[Dim] = [1] * rank
     for shape in known:
         for axis, size in enumerate(shape, start=rank - len(shape)):
-            try:
-                result[axis] = broadcast(result[axis], size)
-            except ValueError:
-                ctx.fail(
-                    f"shapes {' and '.join(str(list(s)) for s in known)} do not broadcast: "
-                    f"{result[axis]} against {size}"
-                )
+            result[axis] = _broadcast_size(ctx, known, result[axis], size)
     return tuple(result)
+
+
+def _broadcast_size(ctx: InferContext, shapes: Sequence[tuple[Dim, ...]], a: Dim, b: Dim) -> Dim:
+    """The common size of two; where only a run can show that they have one, that is required."""
+    if a == 1 or b == 1 or known_equal(a, b):
+        return broadcast(a, b)
+    message = f"shapes {' and '.join(str(list(s)) for s in shapes)} do not broadcast: {a} against {b}"
+    if isinstance(a, int) and isinstance(b, int):
+        ctx.fail(message)
+    ctx.require_equal(_differ(a, 1) * _differ(b, 1) * _differ(a, b), 0, message)
+    return broadcast(a, b)
+
+
+def _differ(a: Dim, b: Dim) -> Dim:
+    """1 where two sizes are different, else 0."""
+    return minimum(maximum(a - b, b - a), 1)
 
 
 class Elementwise(Op):

@@ -187,6 +187,12 @@ class TensorScatter(Indexed):
                     ctx.require_equal(have, new, f"axis {place} has size {have} in the cache and {new} in the update")
                 elif isinstance(have, int) and isinstance(new, int) and new > have:
                     ctx.fail(f"the update has {new} entries along axis {place}, the cache only {have}")
+            starts = ctx.optional(2)
+            if starts is not None and starts.shape is not None:
+                message = f"write_indices of shape {list(starts.shape)} for a batch of {cache.shape[0]}"
+                if len(starts.shape) != 1:
+                    ctx.fail(message)
+                ctx.require_equal(starts.shape[0], cache.shape[0], message)
         return (TensorInfo(cache.dtype, cache.shape),)
 
     def lowers(self, ctx: InferContext) -> bool:
