@@ -296,3 +296,10 @@ def test_order_does_not_depend_on_how_it_was_built():
     assert to_text(m + n * 2 + 1) == to_text(1 + n + m + n)
     assert isinstance(n, Expr)
     assert to_text(minimum(m, n)) == to_text(minimum(n, m)) == "min(m, n)"
+
+
+def test_a_minimum_beside_its_own_argument_broadcasts_to_that() -> None:
+    seq = symbol("seq")
+    assert broadcast(minimum(512, seq), seq) == seq
+    assert broadcast(seq, minimum(512, seq)) == seq
+    assert broadcast(minimum(symbol("n"), seq), seq) != seq  # n may be 0

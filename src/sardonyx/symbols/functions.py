@@ -62,6 +62,10 @@ def broadcast(a: Dim, b: Dim) -> Dim:
         low, high = bounds(one)
         if (low is not None and low > 1) or high == 0:
             return one
+    for least, other in ((a, b), (b, a)):
+        parts = _flatten("min", least)
+        if other in parts and all(part == other or (bounds(part)[0] or 0) > 0 for part in parts):
+            return other  # min(n, x) beside x is x or, as it must fit, 1
     arguments = {to_text(part): part for dim in (a, b) for part in _flatten("broadcast", dim)}
     return opaque("broadcast", tuple(arguments[text] for text in sorted(arguments)))
 
