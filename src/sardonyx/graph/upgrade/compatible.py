@@ -45,7 +45,7 @@ _TABLE = {
         DequantizeLinear 13 19 21 23 24 25 28
         Det 22
         Div 13 14
-        Dropout 10 13 22
+        Dropout 7 13 22
         Einsum 28
         Elu 22
         Equal 11 13 19
