@@ -49,9 +49,7 @@ class FunctionTable:
         count, depth = _extent(graph.node, sizes)
         added = count - _extent(graph.node, {})[0]
         if added > MAX_INLINED:
-            raise ModelTooLargeError(
-                f"inlining the functions would add {added} nodes; at most {MAX_INLINED} may be"
-            )
+            raise ModelTooLargeError(f"inlining the functions would add {added} nodes; at most {MAX_INLINED} may be")
         if depth > MAX_NESTING:
             raise ModelTooLargeError(f"functions and nested graphs are {depth} levels deep; at most {MAX_NESTING}")
 
