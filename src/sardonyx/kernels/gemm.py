@@ -239,27 +239,27 @@ class _Emitter:
             return None
         line = CACHE_LINE // spec.dtype.itemsize
         lines = AHEAD_STEPS * columns // line
-        share = -(-lines // self.sharing_tiles()) if spec.b_row is None else 0
-        first = tile * share % lines * line
+        tiles = self.sharing_tiles()
+        share = (tiles + (lines - 1)) // tiles
+        first = b.minimum((tile if self.in_registers else tile - self.first_tile) * share, lines)
+        last = b.minimum(first + share, lines)
 
         def ahead(k: Value) -> None:
             following = rows.at(k + height * self.dim(spec.a_row))
             for offset in apart:
                 b.prefetch(following.at(offset), locality=2)
-            panel = weights.at(self.next_panels + k * columns + first)
-            for place in range(share):
-                b.prefetch(panel.at(place * line), locality=2)
+            if spec.b_row is None:
+                panel = weights.at(self.next_panels + k * columns)
+                with b.loop(last, first) as place:
+                    b.prefetch(panel.at(place * line), locality=2)
 
         return ahead
 
-    def sharing_tiles(self) -> int:
+    def sharing_tiles(self) -> Value:
         """The number of tiles that go over the same panels before others are needed."""
-        tiles = self.grid.tiles
-        if not isinstance(tiles, int):
-            return BLOCK_TILES
-        if self.in_registers or not isinstance(self.grid.blocks, int):
-            return max(1, tiles)
-        return max(1, -(-tiles // max(1, self.grid.blocks)))
+        b, m = self.b, self.spec.m
+        full = self.dim(self.grid.tiles) if isinstance(m, int) else self.dim(m) // self.shape.rows
+        return b.maximum(full if self.in_registers else b.minimum(full, self.last_tile - self.first_tile), 1)
 
     def weights(
         self, place: Value, start: Value, depth: Value | int, vectors: int, columns: int
