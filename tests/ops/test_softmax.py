@@ -61,6 +61,11 @@ def test_large_values_do_not_overflow() -> None:
     check(np.array([[1e4, 1e4 - 1, -1e4], [-3e38, 0, -3e38]], np.float32), 1)
 
 
+def test_logarithm_is_exact_far_from_zero() -> None:
+    x = np.random.default_rng(4).normal(size=(3, 50)).astype(np.float32) + 20_000
+    np.testing.assert_allclose(run_record(LogSoftmax(), [x]), expected(x, 1, log=True), rtol=1e-6, atol=1e-6)
+
+
 def test_infinite_and_nan_rows() -> None:
     x = np.array([[-np.inf] * 20, [-np.inf, 0] * 10, [np.nan, *[1.0] * 19], [np.inf, *[1.0] * 19]], np.float32)
     for axis, values in ((1, x), (0, x.T.copy())):

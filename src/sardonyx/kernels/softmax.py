@@ -2,7 +2,7 @@
 
     peak = max(element)
     for the reduced loops: e = exp(element - peak); total += e; stage = e
-    for the reduced loops: result = epilogue(stage / total)              log: epilogue(element - (peak + log(total)))
+    for the reduced loops: result = epilogue(stage / total)              log: epilogue(element - peak - log(total))
 
 A row stays in the first-level cache between the passes. A row of infinities, or with a NaN, gives NaN everywhere.
 """
@@ -66,14 +66,14 @@ class Softmax:
 
         totals.sweep(exponential)
         if self.stage is None:
-            factors = [p + log(total) for p, total in zip(peak, totals.results(), strict=True)]
+            factors = [log(total) for total in totals.results()]
         else:
             factors = [1.0 / total for total in totals.results()]
 
         def finished(vector: int, position: Position) -> None:
             factor = factors[0 if across else vector]
             if self.stage is None:
-                value = self._element(b, position) - factor
+                value = self._element(b, position) - peak[0 if across else vector] - factor
             else:
                 value = self._staged(b, self.stage, position) * factor
             results = self.epilogue.emit(b, position, (value,))
