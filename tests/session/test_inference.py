@@ -325,3 +325,26 @@ def test_changed_model_is_compiled_anew(tmp_path: Path) -> None:
 def test_import_is_light() -> None:
     loaded = _run("import sys, sardonyx; print(sorted({'numpy', 'onnx', 'llvmlite'} & set(sys.modules)))")
     assert loaded == ["[]"]
+
+
+def test_sessions_of_one_model_share_packed_weights() -> None:
+    made = models.mlp()
+    first, second = sardonyx.InferenceSession(made), sardonyx.InferenceSession(made, intra_op_num_threads=1)
+    other = sardonyx.InferenceSession(made, use_cache=False)
+    arenas = [session.program.native_steps[0].prepared for session in (first, second, other)]
+    assert arenas[0] is arenas[1]
+    assert arenas[0] is not arenas[2]
+    x = np.ones((3, 8), np.float32)
+    expected = first.run(None, {"x": x})
+    del first, arenas
+    for session in (second, other):
+        np.testing.assert_array_equal(session.run(None, {"x": x})[0], expected[0])
+
+
+def test_optimised_model_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "optimised.onnx"
+    session = sardonyx.InferenceSession(models.mlp(), optimized_model_filepath=str(path))
+    again = sardonyx.InferenceSession(path)
+    x = np.ones((3, 8), np.float32)
+    for a, b in zip(session.run(None, {"x": x}), again.run(None, {"x": x}), strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from typing import Any
+
+import onnx_ir as ir
 
 from sardonyx.compiler.compile import CompiledModel, CompiledRegion, compile_graph
 from sardonyx.compiler.load import link_regions
@@ -18,6 +21,8 @@ from sardonyx.runtime.program import NativeStep, Program, PythonStep
 
 __all__ = ["compile_model", "link"]
 
+_MAX_INSIDE = 1 << 30
+
 
 def compile_model(source: ModelSource | Source | Model, options: SessionOptions | None = None) -> Program:
     """Reads, optimises and compiles a model.
@@ -31,8 +36,16 @@ def compile_model(source: ModelSource | Source | Model, options: SessionOptions 
     model = source if isinstance(source, Model) else read_model(source)
     fix_dimensions(model.graph, options.free_dimensions)
     optimise(model, level=int(options.graph_optimization_level), disabled=options.disabled_passes, on_progress=report)
+    if options.optimized_model_filepath:
+        _save(model, options.optimized_model_filepath)
     compiled = compile_graph(model, host_target(), strict=options.strict, on_progress=report)
     return link(compiled, asdict(model.metadata))
+
+
+def _save(model: Model, path: str) -> None:
+    """The graph as the passes left it; the weights of a large one go into a file beside it, as protobuf ends at 2 GB."""
+    size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
+    ir.save(model.ir, path, external_data=f"{os.path.basename(path)}.data" if size > _MAX_INSIDE else None)
 
 
 def link(compiled: CompiledModel, metadata: dict[str, Any]) -> Program:

@@ -43,19 +43,19 @@ def open_program(model: ModelSource, options: SessionOptions) -> Program:
     """
     source = open_source(model)
     cache = default_cache() if options.use_cache and not options.optimized_model_filepath else None
-    program = _from_cache(source, options, cache) if cache is not None else None
+    key, program = _from_cache(source, options, cache) if cache is not None else ("", None)
     if program is None:
         _install_pool(cache)
         from sardonyx.compiler import compile_model
 
         program = compile_model(source, options)
         if cache is not None:
-            _into_cache(program, source, options, cache)
+            _into_cache(key, program, source, options, cache)
     elif options.strict:
         _refuse_python(program)
     limit = options.memory_limit if options.memory_limit is not None else default_memory_limit()
     # pages of the file are given back as packing goes on: the peak is one copy of the weights, not two
-    program.load(pool.team(options.intra_op_num_threads), limit, source.release_pages)
+    program.load(pool.team(options.intra_op_num_threads), limit, key, source.release_pages)
     return program
 
 
@@ -87,43 +87,41 @@ def _install_pool(cache: DiskCache | None) -> None:
         cache.put(key, {"kind": "pool"}, {"pool": compiled})
 
 
-def _from_cache(source: Source, options: SessionOptions, cache: DiskCache) -> Program | None:
-    entry = _find(source, options, cache)
+def _from_cache(source: Source, options: SessionOptions, cache: DiskCache) -> tuple[str, Program | None]:
+    """The key of a model's entry, and the program where there is an entry."""
+    key, entry = _find(source, options, cache)
     if entry is None:
-        return None
+        return key, None
     _install_pool(cache)
     try:
-        return read_program(entry.header, entry.blobs, source)
+        return key, read_program(entry.header, entry.blobs, source)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError):
-        return None  # an entry that is whole but makes no sense here is compiled anew and replaced
+        return key, None  # an entry that is whole but makes no sense here is compiled anew and replaced
 
 
-def _find(source: Source, options: SessionOptions, cache: DiskCache) -> Entry | None:
+def _find(source: Source, options: SessionOptions, cache: DiskCache) -> tuple[str, Entry | None]:
     """The entry by the file's identity where that is known to lead to its content, else by the content."""
     alias = _alias(source, options)
     known = cache.get(alias) if alias is not None else None
     if known is not None and isinstance(known.header.get("content"), str):
-        return cache.get(known.header["content"])
-    key = _key(source, options)
+        key = known.header["content"]
+        return key, cache.get(key)
+    key = _digest("model", source.content_hash(), options.compile_key(), _environment())
     entry = cache.get(key)
     if entry is not None and alias is not None:
         cache.put(alias, {"kind": "alias", "content": key}, {})
-    return entry
+    return key, entry
 
 
-def _into_cache(program: Program, source: Source, options: SessionOptions, cache: DiskCache) -> None:
+def _into_cache(key: str, program: Program, source: Source, options: SessionOptions, cache: DiskCache) -> None:
     stored = write_program(program, source)
     if stored is None:
         return
-    key, alias = _key(source, options), _alias(source, options)
+    alias = _alias(source, options)
     header, blobs = stored
     name = source.path.name if source.path is not None else ""
     if cache.put(key, header | {"kind": "model", "model": name}, blobs) and alias is not None:
         cache.put(alias, {"kind": "alias", "content": key}, {})
-
-
-def _key(source: Source, options: SessionOptions) -> str:
-    return _digest("model", source.content_hash(), options.compile_key(), _environment())
 
 
 def _alias(source: Source, options: SessionOptions) -> str | None:

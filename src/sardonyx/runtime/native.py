@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +42,10 @@ class NativeCode:
     objects: tuple[bytes, ...]
     addresses: Mapping[str, int]
     owner: object
+
+
+_prepared_arenas: WeakValueDictionary[str, Array] = WeakValueDictionary()
+"""Packed weights of the sessions of this process, by model and step; they go with the last session that has them."""
 
 
 class Team(Protocol):
@@ -114,33 +119,48 @@ class NativeStep:
         self._plans: OrderedDict[Any, _Plan] = OrderedDict()
         self._frames: list[_Frame] = []
         self._pointers: list[int] = []
-        self._prepared: Array | None = None
+        self.prepared: Array | None = None
         self._team: Team = SERIAL
         self._limit = 0
 
-    def load(self, team: Team, memory_limit: int, after_each: Callable[[], None] | None = None) -> None:
+    def load(self, team: Team, memory_limit: int, key: str = "", after_each: Callable[[], None] | None = None) -> None:
         """Packs the weights. ``memory_limit`` (bytes) bounds the prepared arena and what one run may allocate.
 
+        Steps of the same ``key`` (empty: none) are of the same region and weights and share the prepared arena.
         ``after_each`` is called after each weight that was packed.
         """
         self._team, self._limit = team, memory_limit
-        region = self.region
-        self._check_limit(region.prepared, "the packed weights")
-        try:
-            self._prepared = aligned(region.prepared)
-        except MemoryError as error:
-            raise MemoryLimitError(f"the system refused {region.prepared:,} bytes for packed weights") from error
-        edges = len(region.inputs) + len(region.outputs)
-        self._pointers = [0, address_of(self._prepared), *(address_of(w) for w in self.weights), *([0] * edges)]
+        self._check_limit(self.region.prepared, "the packed weights")
+        prepared = _prepared_arenas.get(key) if key else None
+        if prepared is None:
+            prepared = self._pack(after_each)
+            if key:
+                _prepared_arenas[key] = prepared
+        self.prepared = prepared
+        self._pointers = self._layout(prepared)
         self._frames.clear()
-        if self._prepare is not None:
-            pointers = (ctypes.c_size_t * len(self._pointers))(*self._pointers)
-            for call in range(region.prepare_calls):
-                status = self._prepare(ctypes.addressof(pointers), team.address, call)
-                if status:
-                    raise ExecutionError(f"region {region.name}: packing weight {call}: {_reason(status)}")
-                if after_each is not None:
-                    after_each()
+
+    def _layout(self, prepared: Array) -> list[int]:
+        """The pointers as ``run`` takes them; those that change from run to run are zero."""
+        edges = len(self.region.inputs) + len(self.region.outputs)
+        return [0, address_of(prepared), *(address_of(w) for w in self.weights), *([0] * edges)]
+
+    def _pack(self, after_each: Callable[[], None] | None) -> Array:
+        try:
+            prepared = aligned(self.region.prepared)
+        except MemoryError as error:
+            raise MemoryLimitError(f"the system refused {self.region.prepared:,} bytes for packed weights") from error
+        if self._prepare is None:
+            return prepared
+        pointers = self._layout(prepared)
+        words = (ctypes.c_size_t * len(pointers))(*pointers)
+        for call in range(self.region.prepare_calls):
+            status = self._prepare(ctypes.addressof(words), self._team.address, call)
+            if status:
+                raise ExecutionError(f"region {self.region.name}: packing weight {call}: {_reason(status)}")
+            if after_each is not None:
+                after_each()
+        return prepared
 
     def run(self, arrays: list[Array], profile: Array | None = None) -> list[Array]:
         """Runs on arrays in the order of ``inputs`` and returns new arrays in the order of ``outputs``.

@@ -140,14 +140,15 @@ class Program:
             result.append(sorted(dead))
         return result[::-1]
 
-    def load(self, team: Team, memory_limit: int, after_each: Callable[[], None] | None = None) -> None:
+    def load(self, team: Team, memory_limit: int, key: str = "", after_each: Callable[[], None] | None = None) -> None:
         """Prepares the native steps: packs weights on the threads of ``team``; ``memory_limit`` is in bytes.
 
-        ``after_each`` is called after each weight that was packed; the mapped pages it came from may be given back.
+        Programs of the same ``key`` (empty: none) share their packed weights. ``after_each`` is called after each
+        weight that was packed; the mapped pages it came from may be given back.
         """
-        for step in self.steps:
+        for number, step in enumerate(self.steps):
             if isinstance(step, NativeStep):
-                step.load(team, memory_limit, after_each)
+                step.load(team, memory_limit, f"{key}.{number}" if key else "", after_each)
 
     def run(self, values: list[Any], observer: Observer | None = None) -> list[Any]:
         """Runs all steps on the values of ``inputs``, in their order; returns those of ``outputs``.
