@@ -43,7 +43,7 @@ def compile_model(source: ModelSource | Source | Model, options: SessionOptions 
 
 
 def _save(model: Model, path: str) -> None:
-    """The graph as the passes left it; the weights of a large one go into a file beside it, as protobuf ends at 2 GB."""
+    """The graph as the passes left it; large weights go into a file beside it, as protobuf ends at 2 GB."""
     size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
     ir.save(model.ir, path, external_data=f"{os.path.basename(path)}.data" if size > _MAX_INSIDE else None)
 
