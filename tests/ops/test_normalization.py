@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ops.run_record import RunContext, run_record
+from ops.run_record import Double, RunContext, run_record
 from sardonyx.errors import InvalidModelError
+from sardonyx.kernels.norm import Normalize
 from sardonyx.ops.lrn import LRN
 from sardonyx.ops.normalization import (
     GroupNormalization,
@@ -88,6 +89,20 @@ def test_fused_neighbours() -> None:
     x, scale, other = normal(rng, 5, 77), normal(rng, 77), normal(rng, 5, 77)
     got = run_record(LayerNormalization(), [x, scale], doubled=True, residual=other)
     close(got, np.maximum(standard(2 * x, (1,), 1e-5) * scale + other, 0))
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_dear_elements_are_kept(monkeypatch: pytest.MonkeyPatch, residual: bool) -> None:
+    monkeypatch.setattr(Double, "cost", 50)
+    rng = np.random.default_rng(10)
+    for x in (normal(rng, 6, 4, 50), normal(rng, 50, 6, 4).transpose(1, 2, 0)):
+        scale, other = normal(rng, 50), normal(rng, 6, 4, 50)
+        context = RunContext(LayerNormalization(), [x, scale], doubled=True, residual=other if residual else None)
+        want = standard(2 * x, (2,), 1e-5) * scale
+        close(context.results[0], np.maximum(want + other, 0) if residual else want)
+        (kernel, *_) = context.kernels[0]
+        assert isinstance(kernel, Normalize)
+        assert kernel.stage is not None
 
 
 def test_rms_normalization() -> None:
