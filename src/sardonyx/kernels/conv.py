@@ -9,6 +9,9 @@
                         sums[pixel][:] += a[pixel * step + tap + k] * packed[panel][tap][k][:]
                     store(epilogue(sums))
 
+Where a panel is too large to stay in the second cache, the first taps are the loop around the units, with the sums in
+memory on the stack meanwhile.
+
 The input lies channels last with its padding (kernels/conv_pad.py), so that the elements under one row of the
 kernel are adjacent and no element is tested. A 1 x 1 convolution is the case of one tap; with all pixels in one loop it
 is a plain matrix product. A transposed convolution is one such convolution for each phase of its stride.
@@ -22,11 +25,11 @@ from dataclasses import dataclass
 
 from sardonyx.dtypes import DType
 from sardonyx.kernels.gemm import epilogue_cost
-from sardonyx.kernels.gemm_tile import AHEAD_STEPS, Level, TileShape, emit_tile, heights, split_rows
+from sardonyx.kernels.gemm_tile import AHEAD_STEPS, Level, TileShape, emit_rest, emit_tile, split_rows
 from sardonyx.kernels.map import unravel
 from sardonyx.kernels.point import PointProgram, Position, emit_point, emit_store
 from sardonyx.kernels.sizes import emit_dim
-from sardonyx.lang import KernelBuilder, Pointer, Value
+from sardonyx.lang import KernelBuilder, Pointer, Type, Value
 from sardonyx.symbols import Dim, ceildiv, product, symbol
 
 __all__ = ["Conv", "Loop", "Tap"]
@@ -65,6 +68,8 @@ class Conv:
     Buffers: 0 output, 1 input, 2 packed weights, 3 bias (with ``bias``), then the epilogue's. ``loops`` are batch and
     spatial loops, the innermost last; ``results`` and ``channels`` count per group. A unit is ``unit_rows`` steps of
     the loop before the last (which then must have a constant size) times up to ``unit_pixels`` steps of the last.
+    ``blocked``: the first tap is the loop around the units of a task.
+
     ``program`` gets the sum as its first carried value at the position of (loops ..., channel).
     """
 
@@ -81,6 +86,7 @@ class Conv:
     unit_pixels: int
     units_per_task: int
     panels_per_task: int
+    blocked: bool
     bias: DType | None
     program: PointProgram
     sizes: int
@@ -127,25 +133,30 @@ class _Emitter:
         for place, loop in enumerate(spec.loops):
             offset = offset + symbol(f"i{place}") * loop.out
         self.store_offset = offset
+        self.blocks = spec.taps[0].count if spec.blocked else 1
+        self.block_size = self.panel_size // self.blocks
+        pixels = spec.loops[-1].size
+        self.unit_capacity = spec.unit_rows * (
+            min(spec.unit_pixels, pixels) if isinstance(pixels, int) else spec.unit_pixels
+        )
         self.ahead_lines = self.prefetched_lines()
         self.ahead = b.var(b.i64(0))
-        self.expensive = epilogue_cost(spec.program) > REGISTER_EPILOGUE
-        if self.expensive:
-            self.block = b.local(spec.dtype, spec.tile.rows * spec.tile.columns)
+        self.in_memory = spec.blocked or epilogue_cost(spec.program) > REGISTER_EPILOGUE
+        if self.in_memory:
+            capacity = spec.units_per_task * self.unit_capacity if spec.blocked else spec.tile.rows
+            self.sums = b.local(spec.dtype, capacity * spec.tile.columns)
 
     def prefetched_lines(self) -> int:
-        """Cache lines of the next panel to ask for at each of a tile's prefetches, so that all of it is there in time.
+        """Cache lines of the weights after this block to ask for at each of a tile's prefetches.
 
         None for weights that stay in the second cache, and where the number of tiles is not known.
         """
         spec = self.spec
-        pixels = spec.loops[-1].size
         bytes_ = self.panel_size * spec.groups * spec.panels * spec.dtype.itemsize
-        if not isinstance(pixels, int) or bytes_ < self.b.target.caches.l2 // 2 or spec.depth < 2 * AHEAD_STEPS:
+        known = isinstance(spec.loops[-1].size, int)
+        if not known or bytes_ < self.b.target.caches.l2 // 2 or spec.depth < 2 * AHEAD_STEPS:
             return 0
-        tiles = spec.units_per_task
-        if spec.unit_rows == 1:
-            tiles *= max(1, -(-min(pixels, spec.unit_pixels) // spec.tile.rows))
+        tiles = spec.units_per_task * (1 if spec.unit_rows > 1 else max(1, -(-self.unit_capacity // spec.tile.rows)))
         return -(-AHEAD_STEPS * spec.tile.columns * spec.dtype.itemsize // (CACHE_LINE * tiles))
 
     def number(self, dim: Dim) -> Value:
@@ -163,11 +174,22 @@ class _Emitter:
             first_unit = task % unit_blocks * spec.units_per_task
             last_unit = b.minimum(first_unit + spec.units_per_task, units)
             with b.loop(last_panel, first_panel) as panel:
-                self.ahead.set(0)
+
+                def units_of(tiles: _Tiles) -> None:
+                    with b.loop(last_unit, first_unit) as unit:
+                        tiles.first_sum = (unit - first_unit) * self.unit_capacity if spec.blocked else b.i64(0)
+                        self.unit(tiles, unravel(b, unit, extents))
 
                 def body(vectors: int, tail: bool, panel: Value = panel) -> None:
-                    with b.loop(last_unit, first_unit) as unit:
-                        self.unit(_Panel(self, panel, vectors, tail), unravel(b, unit, extents))
+                    if not spec.blocked:
+                        self.ahead.set(0)
+                        units_of(_Tiles(self, panel, vectors, tail))
+                        return
+                    _Tiles(self, panel, vectors, tail).clear((last_unit - first_unit) * self.unit_capacity)
+                    with b.loop(self.blocks) as block:
+                        self.ahead.set(0)
+                        units_of(_Tiles(self, panel, vectors, tail, block=block))
+                    units_of(_Tiles(self, panel, vectors, tail, finish=True))
 
                 self.panel(panel, body)
 
@@ -188,22 +210,22 @@ class _Emitter:
             with full:
                 body(spec.tile.vectors, False)
 
-    def unit(self, panel: _Panel, index: list[Value]) -> None:
+    def unit(self, tiles: _Tiles, index: list[Value]) -> None:
         """One unit: its tiles, whose number is known where sizes are."""
         spec, b = self.spec, self.b
         inner = spec.loops[-1].size
         start = index[-1] * spec.unit_pixels
         outer = index[:-1]
         if spec.unit_rows > 1:
-            self.row_tiles(panel, outer)
+            self.row_tiles(tiles, outer)
         elif isinstance(inner, int) and inner % spec.unit_pixels == 0:
-            self.constant_tiles(panel, outer, start, spec.unit_pixels)
+            self.constant_tiles(tiles, outer, start, spec.unit_pixels)
         elif isinstance(inner, int) and inner < spec.unit_pixels:
-            self.constant_tiles(panel, outer, start, inner)
+            self.constant_tiles(tiles, outer, start, inner)
         else:
-            self.variable_tiles(panel, outer, start, b.minimum(self.number(inner) - start, spec.unit_pixels))
+            self.variable_tiles(tiles, outer, start, b.minimum(self.number(inner) - start, spec.unit_pixels))
 
-    def row_tiles(self, panel: _Panel, outer: list[Value]) -> None:
+    def row_tiles(self, tiles: _Tiles, outer: list[Value]) -> None:
         """One tile over several short rows."""
         spec, b = self.spec, self.b
         rows, width = spec.loops[-2].size, spec.loops[-1].size
@@ -213,107 +235,154 @@ class _Emitter:
         outer = [*outer[:-1], first]
         rest = rows % spec.unit_rows
         if not rest:
-            panel.tile(outer, b.i64(0), spec.unit_rows, width)
+            tiles.tile(outer, b.i64(0), 0, spec.unit_rows, width)
             return
         if rows < spec.unit_rows:
-            panel.tile(outer, b.i64(0), rest, width)
+            tiles.tile(outer, b.i64(0), 0, rest, width)
             return
         with b.if_else(first + spec.unit_rows > rows) as (last, full):
             with last:
-                panel.tile(outer, b.i64(0), rest, width)
+                tiles.tile(outer, b.i64(0), 0, rest, width)
             with full:
-                panel.tile(outer, b.i64(0), spec.unit_rows, width)
+                tiles.tile(outer, b.i64(0), 0, spec.unit_rows, width)
 
-    def constant_tiles(self, panel: _Panel, outer: list[Value], start: Value, count: int) -> None:
+    def constant_tiles(self, tiles: _Tiles, outer: list[Value], start: Value, count: int) -> None:
         """A known number of pixels, in tiles of nearly equal height."""
         done = 0
         for height, number in split_rows(count, self.spec.tile.rows):
             with self.b.loop(number) as tile:
-                panel.tile(outer, start + tile * height + done, 1, height)
+                tiles.tile(outer, start, tile * height + done, 1, height)
             done += height * number
 
-    def variable_tiles(self, panel: _Panel, outer: list[Value], start: Value, count: Value) -> None:
-        """Full tiles, then smaller ones whose heights halve."""
+    def variable_tiles(self, tiles: _Tiles, outer: list[Value], start: Value, count: Value) -> None:
+        """Full tiles, then smaller ones."""
         b, rows = self.b, self.spec.tile.rows
         full = count // rows
         with b.loop(full) as tile:
-            panel.tile(outer, start + tile * rows, 1, rows)
-        place = b.var(start + full * rows)
-        end = start + count
-        for height in heights(rows)[1:]:
-            with b.if_(place.get() + height <= end):
-                panel.tile(outer, place.get(), 1, height)
-                place.set(place.get() + height)
+            tiles.tile(outer, start, tile * rows, 1, rows)
+        with b.if_(full * rows < count):
+            done = full * rows
+            emit_rest(b, count - done, rows, lambda at, height: tiles.tile(outer, start, done + at, 1, height))
 
 
-class _Panel:
-    """One panel of weights and the tiles that use it."""
+class _Tiles:
+    """The tiles that use one panel of weights: all of its taps, or with ``block`` one of its first taps, or with
+    ``finish`` none: then the epilogue is applied to the sums in memory."""
 
-    def __init__(self, emitter: _Emitter, panel: Value, vectors: int, tail: bool) -> None:
+    first_sum: Value
+
+    def __init__(
+        self,
+        emitter: _Emitter,
+        panel: Value,
+        vectors: int,
+        tail: bool,
+        *,
+        block: Value | None = None,
+        finish: bool = False,
+    ) -> None:
         spec = emitter.spec
         self.emitter = emitter
         self.vectors = vectors
         self.tail = tail
+        self.block = block
+        self.finish = finish
         group = panel // spec.panels
         self.weights = emitter.weights.at(panel * emitter.panel_size)
         self.source = emitter.source.at(group * spec.channels)
+        if block is not None:
+            self.weights = self.weights.at(block * emitter.block_size)
+            self.source = self.source.at(block * emitter.number(spec.taps[0].a))
         in_group = panel % spec.panels * spec.tile.columns
         self.channel = group * spec.results + in_group
         self.left = emitter.b.i64(spec.results) - in_group
 
-    def tile(self, outer: list[Value], pixel: Value, rows: int, width: int) -> None:
-        """``rows`` x ``width`` output pixels from (outer ..., pixel) on, in registers."""
-        emitter, spec, b = self.emitter, self.emitter.spec, self.emitter.b
+    def tile(self, outer: list[Value], start: Value, pixel: Value | int, rows: int, width: int) -> None:
+        """``rows`` x ``width`` output pixels from (outer ..., start + pixel) on, in registers."""
+        emitter, first = self.emitter, start + pixel
+        place = self.first_sum + pixel if emitter.spec.blocked else self.first_sum
+        if self.finish:
+            self.store_from_memory(outer, first, rows, width, place)
+            return
+        sums = self.sum(outer, first, rows, width, place)
+        if emitter.in_memory:
+            self.keep(sums, place)
+            if self.block is None:
+                self.store_from_memory(outer, first, rows, width, place)
+            return
+        for number, vectors in enumerate(sums):
+            index = [*outer, first + number % width]
+            if rows > 1:
+                index[-2] = index[-2] + number // width
+            self.store(index, vectors)
+
+    def sum(self, outer: list[Value], first: Value, rows: int, width: int, place: Value) -> list[list[Value]]:
+        """The sums of a tile."""
+        emitter, spec = self.emitter, self.emitter.spec
         a: Pointer = self.source
-        for place, loop in zip([*outer, pixel], spec.loops, strict=True):
-            a = a.at(place * emitter.number(loop.a))
+        for position, loop in zip([*outer, first], spec.loops, strict=True):
+            a = a.at(position * emitter.number(loop.a))
         steps = [self.step(loop) for loop in (spec.loops[-2:] if rows > 1 else spec.loops[-1:])]
         pixels = [(row, column) for row in range(rows) for column in range(width)]
-        offsets = [steps[-1] * column + (steps[0] * row if rows > 1 else 0) for row, column in pixels]
-        sums = emit_tile(
-            b,
-            offsets,
+        return emit_tile(
+            emitter.b,
+            [steps[-1] * column + (steps[0] * row if rows > 1 else 0) for row, column in pixels],
             self.vectors,
             a,
             self.weights,
             self.levels(),
-            start=self.start(len(pixels)),
+            start=self.start(len(pixels)) if self.block is None else self.kept(place, len(pixels)),
             lanes=spec.tile.lanes,
             ahead=self.prefetch if emitter.ahead_lines else None,
             whole=spec.tile.vectors,
         )
-        if emitter.expensive:
-            self.store_from_memory(outer, pixel, rows, width, sums)
-            return
-        for (row, column), vectors in zip(pixels, sums, strict=True):
-            index = [*outer, pixel + column]
+
+    # -- sums in memory ------------------------------------------------------------------------------------------
+
+    def _sum_at(self, place: Value, vector: int) -> Value:
+        tile = self.emitter.spec.tile
+        return place * tile.columns + vector * tile.lanes
+
+    def clear(self, count: Value) -> None:
+        """Puts the bias into the first ``count`` pixels' sums."""
+        zero = self.emitter.b.zero(Type(self.emitter.spec.dtype, self.emitter.spec.tile.lanes))
+        (first,) = self.start(1) or [[zero] * self.vectors]
+        with self.emitter.b.loop(count) as place:
+            self.keep([first], place)
+
+    def keep(self, sums: list[list[Value]], place: Value) -> None:
+        """Writes the sums of pixels from ``place`` on."""
+        for number, vectors in enumerate(sums):
+            for vector, value in enumerate(vectors):
+                self.emitter.sums.store(value, self._sum_at(place + number, vector))
+
+    def kept(self, place: Value, count: int) -> list[list[Value]]:
+        """Reads the sums of ``count`` pixels."""
+        lanes = self.emitter.spec.tile.lanes
+        return [
+            [self.emitter.sums.load(self._sum_at(place + number, vector), lanes) for vector in range(self.vectors)]
+            for number in range(count)
+        ]
+
+    def store_from_memory(self, outer: list[Value], first: Value, rows: int, width: int, place: Value) -> None:
+        """The epilogue in a loop over pixels: unrolled, a long one would push sums out of registers one by one."""
+        with self.emitter.b.loop(rows * width) as number:
+            index = [*outer, first + (number % width if rows > 1 else number)]
             if rows > 1:
-                index[-2] = index[-2] + row
+                index[-2] = index[-2] + number // width
+            (vectors,) = self.kept(place + number, 1)
             self.store(index, vectors)
 
+    # -- operands ------------------------------------------------------------------------------------------------
+
     def prefetch(self, k: Value) -> None:
-        """Asks for a share of the next panel."""
+        """Asks for a share of the weights after this block."""
         emitter, line = self.emitter, CACHE_LINE // self.emitter.spec.dtype.itemsize
         place = emitter.ahead.get()
-        following = self.weights.at(place + emitter.panel_size)
+        following = self.weights.at(place + emitter.block_size)
         for share in range(emitter.ahead_lines):
             emitter.b.prefetch(following.at(share * line), locality=2)
         emitter.ahead.set(place + emitter.ahead_lines * line)
-
-    def store_from_memory(
-        self, outer: list[Value], pixel: Value, rows: int, width: int, sums: list[list[Value]]
-    ) -> None:
-        """The epilogue in a loop over pixels: unrolled, a long one would push sums out of registers one by one."""
-        block, b, lanes = self.emitter.block, self.emitter.b, self.emitter.spec.tile.lanes
-        step = self.vectors * lanes
-        for row, vectors in enumerate(sums):
-            for vector, value in enumerate(vectors):
-                block.store(value, row * step + vector * lanes)
-        with b.loop(rows * width) as place:
-            index = [*outer, pixel + (place % width if rows > 1 else place)]
-            if rows > 1:
-                index[-2] = index[-2] + place // width
-            self.store(index, [block.load(place * step + v * lanes, lanes) for v in range(self.vectors)])
 
     def step(self, loop: Loop) -> Value | int:
         return loop.a if isinstance(loop.a, int) else self.emitter.number(loop.a)
@@ -322,7 +391,7 @@ class _Panel:
         spec = self.emitter.spec
         levels = [Level(spec.depth, 1, spec.tile.columns)]
         b_step = spec.depth * spec.tile.columns
-        for tap in reversed(spec.taps):
+        for tap in reversed(spec.taps[1:] if spec.blocked else spec.taps):
             a = tap.a if isinstance(tap.a, int) else self.emitter.number(tap.a)
             levels.insert(0, Level(tap.count, a, b_step))
             b_step *= tap.count

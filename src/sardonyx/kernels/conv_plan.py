@@ -17,6 +17,8 @@ TASKS = 32
 """Tasks a large layer is cut into: enough that a few more or less on one thread do not matter."""
 TASK_WORK = 400_000
 """Multiply-adds of the smallest task worth its own start."""
+BLOCK_PIXELS = 256
+"""Pixels of a task whose sums are kept on the stack."""
 PIXELS = 112
 """Pixels of one unit where the number of pixels is not known."""
 
@@ -30,6 +32,7 @@ class Cut:
     unit_pixels: int
     units_per_task: int
     panels_per_task: int
+    blocked: bool
 
 
 def plan_cut(
@@ -48,23 +51,27 @@ def plan_cut(
     if unit_rows > 1:
         extents[-2] = ceildiv(extents[-2], unit_rows)
     extents[-1] = ceildiv(extents[-1], unit_pixels)
-    units = product(extents)
-    unit_work = unit_rows * unit_pixels * steps * results * groups
+    units, unit_work = product(extents), unit_rows * unit_pixels * steps * results * groups
+    small = steps * results * dtype.itemsize <= target.caches.l2 // 2
     if not isinstance(units, int):
-        panels_per_task = panels if steps * results * dtype.itemsize <= target.caches.l2 // 2 else -(-panels // 4)
-        share = panels_per_task / panels
-        return Cut(
-            tile, unit_rows, unit_pixels, max(1, int(2 * TASK_WORK / max(1, unit_work * share))), panels_per_task
-        )
-    tasks = max(1, min(TASKS, units * unit_work // TASK_WORK))
-    weights, pixels = steps * results * groups, units * unit_rows * unit_pixels * depth * groups
-    if weights > pixels:
+        panels_per_task = panels if small else -(-panels // 4)
+        units_per_task = int(2 * TASK_WORK * panels / max(1, unit_work * panels_per_task))
+    else:
+        more_weights = steps * results > units * unit_rows * unit_pixels * depth
+        units_per_task, panels_per_task = _tasks(units, panels, units * unit_work, more_weights)
+    blocked = bool(taps) and steps * tile.columns * dtype.itemsize > target.caches.l2 // 4
+    most = max(1, BLOCK_PIXELS // (unit_rows * unit_pixels)) if blocked else units_per_task
+    return Cut(tile, unit_rows, unit_pixels, max(1, min(units_per_task, most)), panels_per_task, blocked)
+
+
+def _tasks(units: int, panels: int, work: int, more_weights: bool) -> tuple[int, int]:
+    """Units and panels of one task."""
+    tasks = max(1, min(TASKS, work // TASK_WORK))
+    if more_weights:
         panels_per_task = -(-panels // tasks)
-        blocks = max(1, tasks // -(-panels // panels_per_task))
-        return Cut(tile, unit_rows, unit_pixels, max(1, -(-units // blocks)), panels_per_task)
+        return -(-units // max(1, tasks // -(-panels // panels_per_task))), panels_per_task
     units_per_task = max(1, -(-units // tasks))
-    blocks = max(1, tasks // max(1, -(-units // units_per_task)))
-    return Cut(tile, unit_rows, unit_pixels, units_per_task, -(-panels // blocks))
+    return units_per_task, -(-panels // max(1, tasks // max(1, -(-units // units_per_task))))
 
 
 def _tile(target: Target, dtype: DType, results: int, loops: tuple[Loop, ...]) -> TileShape:

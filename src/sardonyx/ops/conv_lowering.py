@@ -200,6 +200,7 @@ def product_of_taps(
         cut.unit_pixels,
         cut.units_per_task,
         cut.panels_per_task,
+        cut.blocked,
         None if bias is None else bias.dtype,
         fused.program,
         len(slots.sizes),
