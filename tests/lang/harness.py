@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,18 @@ def apply(
     pointers = (ctypes.c_void_p * (len(arrays) + 1))(*(a.ctypes.data for a in (*contiguous, answer)))
     assert _SIGNATURE(loaded.addresses["kernel"])(pointers, None, 0, arrays[0].size) == 0
     return answer
+
+
+def run(build: Callable[..., None], *arrays: Array, sizes: Sequence[int] = (), target: Target | None = None) -> int:
+    """Runs a kernel built by ``build(b, *pointers)`` on arrays, which it may change; gives its status."""
+    target = target or host_target()
+    module = Module(target, "test")
+    with module.kernel("kernel") as b:
+        build(b, *(b.buffer(k, dtypes.from_numpy(a.dtype)) for k, a in enumerate(arrays)))
+    loaded = load_objects([compile_text(module.text(), target)], ["kernel"])
+    pointers = (ctypes.c_void_p * max(1, len(arrays)))(*(a.ctypes.data for a in arrays))
+    numbers = (ctypes.c_int64 * max(1, len(sizes)))(*sizes)
+    return int(_SIGNATURE(loaded.addresses["kernel"])(pointers, numbers, 0, 1))
 
 
 def ulps(got: Array, expected: npt.NDArray[np.longdouble]) -> npt.NDArray[np.float64]:

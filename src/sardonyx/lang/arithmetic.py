@@ -34,8 +34,8 @@ class Arithmetic(BuilderBase):
         return self._binary(left, right, "fdiv", "sdiv", "udiv")
 
     def rem(self, left: Operand, right: Operand) -> Value:
-        """Remainder with the sign of the dividend (C's ``%`` and ``fmod``)."""
-        return self._binary(left, right, "frem", "srem", "urem")
+        """Remainder of integers with the sign of the dividend; traps as ``div`` does. See ``fmod`` for floats."""
+        return self._binary(left, right, "", "srem", "urem")
 
     def index_div(self, left: Operand, right: Operand) -> Value:
         """Quotient of two integers that are not negative."""
