@@ -93,6 +93,13 @@ def test_run_at_random_and_write_the_outputs(mlp: Path, tmp_path: Path) -> None:
     assert np.load(tmp_path / "out.npz")["y"].shape == (5, 4)
 
 
+def test_a_size_without_a_name(mlp: Path) -> None:
+    model = onnx.load(mlp)
+    model.graph.input[0].type.tensor_type.shape.dim[0].ClearField("dim_param")
+    onnx.save(model, mlp)
+    assert call_json("run", mlp, "--random", "--size", "x:0=6")["outputs"]["y"]["shape"] == [6, 4]
+
+
 def test_usage_errors_have_status_2(mlp: Path) -> None:
     call("run", mlp, status=2)
     call("run", mlp, "--random", "--size", "batch", status=2)

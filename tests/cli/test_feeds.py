@@ -30,7 +30,7 @@ def test_random_inputs_have_the_declared_type_and_the_wanted_size() -> None:
 
 @pytest.mark.parametrize("dtype", dtypes.ALL, ids=str)
 def test_random_inputs_of_every_type(dtype: dtypes.DType) -> None:
-    (value,) = random_feeds([InputSpec("v", dtype, (2, None))], {}).values()
+    (value,) = random_feeds([InputSpec("v", dtype, (2, "n"))], {}).values()
     assert value.dtype == dtype.numpy
     assert value.shape == (2, 1)
 

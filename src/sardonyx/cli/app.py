@@ -43,7 +43,11 @@ Inputs = Annotated[
 Random = Annotated[bool, typer.Option("--random", help="Draw the inputs at random (seeded).")]
 Sizes = Annotated[
     list[str] | None,
-    typer.Option("--size", metavar="NAME=N", help="A symbolic size for --random, such as batch=8. Others are 1."),
+    typer.Option(
+        "--size",
+        metavar="NAME=N",
+        help="A symbolic size for --random, such as batch=8; one without a name is INPUT:AXIS. Default: 1.",
+    ),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of --random.")]
 Below = Annotated[int, typer.Option(help="--random draws integers from 0 up to, but not including, this.", min=1)]

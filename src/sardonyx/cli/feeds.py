@@ -25,11 +25,11 @@ CHANNEL_COUNTS = (1, 3, 4)
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a model says of an input: a size is an int, the name of a symbolic size, or None where it has no name."""
+    """What a model says of an input: a size is an int or the name of a symbolic size."""
 
     name: str
     dtype: dtypes.DType
-    shape: tuple[int | str | None, ...]
+    shape: tuple[int | str, ...]
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,14 @@ class ImageScaling:
 
 
 def input_specs(session: Any) -> list[InputSpec]:
-    """The tensor inputs of a session, from its ``get_inputs()``."""
+    """The tensor inputs of a session, from its ``get_inputs()``; a size without a name is called ``INPUT:AXIS``."""
     by_ort_name = {f"tensor({dtype.ort_name})": dtype for dtype in dtypes.ALL}
     specs = []
     for value in session.get_inputs():
         if value.type not in by_ort_name:
             raise InvalidInputError(f"input {value.name!r} is a {value.type}; the command line feeds tensors only")
-        specs.append(InputSpec(value.name, by_ort_name[value.type], tuple(value.shape)))
+        shape = tuple(f"{value.name}:{axis}" if size is None else size for axis, size in enumerate(value.shape))
+        specs.append(InputSpec(value.name, by_ort_name[value.type], shape))
     return specs
 
 
@@ -70,7 +71,7 @@ def _check_sizes(specs: Sequence[InputSpec], sizes: Mapping[str, int]) -> None:
 
 
 def _shape(spec: InputSpec, sizes: Mapping[str, int]) -> tuple[int, ...]:
-    return tuple(size if isinstance(size, int) else sizes.get(size or "", 1) for size in spec.shape)
+    return tuple(size if isinstance(size, int) else sizes.get(size, 1) for size in spec.shape)
 
 
 def _random(rng: np.random.Generator, dtype: dtypes.DType, shape: tuple[int, ...], below: int) -> Array:
@@ -182,7 +183,7 @@ def _image(path: Path, spec: InputSpec, scaling: ImageScaling) -> Array:
     return np.ascontiguousarray((pixels.transpose(2, 0, 1) if channels_first else pixels)[None])
 
 
-def _image_layout(spec: InputSpec, path: Path) -> tuple[bool, int, int | str | None, int | str | None]:
+def _image_layout(spec: InputSpec, path: Path) -> tuple[bool, int, int | str, int | str]:
     if len(spec.shape) == 4:
         _, second, third, last = spec.shape
         if second in CHANNEL_COUNTS:
