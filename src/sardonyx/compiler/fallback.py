@@ -1,4 +1,4 @@
-"""The fallback: a node without a lowering runs on onnx's reference implementation, as a Python step."""
+"""The fallback: a node without a lowering runs as a Python step, on onnx's reference implementation or ``contrib``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
+from sardonyx.compiler.contrib import CONTRIB
 from sardonyx.compiler.steps import node_inputs
 from sardonyx.ops.inference import GraphInfo, node_label
 from sardonyx.runtime.program import PythonStep
@@ -29,6 +30,10 @@ def python_step(node: ir.Node, info: GraphInfo) -> PythonStep:
 def reference_function(recipe: bytes) -> Callable[[Sequence[Any]], Sequence[Any]]:
     """The function of a step, from its recipe: a model of one node whose inputs are the step's non-empty names."""
 
+    contrib = _contrib_function(recipe)
+    if contrib is not None:
+        return contrib
+
     @functools.cache
     def evaluator() -> tuple[Any, tuple[str, ...]]:
         from onnx.reference import ReferenceEvaluator
@@ -47,6 +52,22 @@ def reference_function(recipe: bytes) -> Callable[[Sequence[Any]], Sequence[Any]
         return [results.get(name) for name in node.output]
 
     return run
+
+
+def _contrib_function(recipe: bytes) -> Callable[[Sequence[Any]], Sequence[Any]] | None:
+    """The function of an operator that this package itself computes in Python."""
+    node = onnx.ModelProto.FromString(recipe).graph.node[0]
+    function = CONTRIB.get((node.domain, node.op_type))
+    if function is None:
+        return None
+    attributes = {a.name: _text(onnx.helper.get_attribute_value(a)) for a in node.attribute}
+    return lambda values: function(attributes, values)
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    return [_text(item) for item in value] if isinstance(value, list) else value
 
 
 def _model(node: ir.Node, inputs: Sequence[str], info: GraphInfo) -> onnx.ModelProto:

@@ -155,8 +155,11 @@ class _Grouping:
     def _epilogue_fits(self, node: ir.Node, group: Group) -> bool:
         """Whether every member of a group can be evaluated where the anchor has its results.
 
-        Members that depend on the anchor must have its shape; none may move elements about.
+        Members that depend on the anchor must have its shape; none may move elements about. What reads another output of
+        the anchor must run after it, and what it makes may be read by a member: then nothing is taken along.
         """
+        if any(value.uses() for value in node.outputs[1:]):
+            return False
         shape = self.info.of(node.outputs[0])
         everyone = group.members | {group.sink}
         if any(isinstance(self.info.records[member], Indexed) for member in everyone):
