@@ -54,8 +54,10 @@ def plan_cut(
     units, unit_work = product(extents), unit_rows * unit_pixels * steps * results * groups
     small = steps * results * dtype.itemsize <= target.caches.l2 // 2
     if not isinstance(units, int):
-        panels_per_task = panels if small else -(-panels // 4)
+        # each panel of many weights should meet some tiles, however few images there are
+        panels_per_task = panels if small else -(-panels // 8)
         units_per_task = int(2 * TASK_WORK * panels / max(1, unit_work * panels_per_task))
+        units_per_task = units_per_task if small else max(units_per_task, BLOCK_PIXELS // (unit_rows * unit_pixels))
     else:
         more_weights = steps * results > units * unit_rows * unit_pixels * depth
         units_per_task, panels_per_task = _tasks(units, panels, units * unit_work, more_weights)

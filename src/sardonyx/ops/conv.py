@@ -18,6 +18,7 @@ from sardonyx.ops.conv_lowering import (
     few_channels,
     pad_input,
     plain_input,
+    product_loops,
     product_of_taps,
 )
 from sardonyx.ops.registry import op
@@ -131,15 +132,16 @@ class Conv(Anchor):
         return isinstance(x.shape[1], int) and all(isinstance(size, int) and size > 0 for size in w.shape)
 
     def flat(self, ctx: InferContext) -> bool:
-        """Whether every pixel of the input gives one of the output: a product over all pixels."""
+        """Whether every pixel of the input gives one of the output: a product over pixels."""
         window, x = self.window(ctx), ctx.input(0)
         assert window is not None
         once = all(n == 1 for n in (*window.kernel, *window.strides))
         return once and not window.padded and x.dtype in (dtypes.float32, dtypes.float64)
 
     def loops(self, ctx: InferContext, outputs: Sequence[TensorInfo]) -> Sequence[Sequence[int]] | None:
-        spatial = range(2, ctx.input(0).rank or 2)
-        return [[0, *spatial], [1]] if self.flat(ctx) else [[0], *([axis] for axis in spatial), [1]]
+        x = ctx.input(0)
+        assert x.shape is not None
+        return product_loops(x.shape, flat=self.flat(ctx))
 
     def lower(self, ctx: LowerContext) -> None:
         x, window = ctx.infer.input(0), self.window(ctx.infer)

@@ -32,6 +32,7 @@ __all__ = [
     "pad_input",
     "plain_input",
     "prepare",
+    "product_loops",
     "product_of_taps",
     "slide",
 ]
@@ -139,6 +140,18 @@ def prepare(ctx: LowerContext, dtype: DType, packing: Packing, weights: Weights)
     return packed
 
 
+def product_loops(shape: Sequence[Dim], *, flat: bool) -> list[list[int]]:
+    """The loops of ``product_of_taps`` for an output like ``shape``, as ``LowerContext.epilogue`` names them.
+
+    With ``flat`` all pixels of an image are one loop, and all images' too where their number is known: tiles then fit
+    the number of pixels.
+    """
+    spatial = range(2, len(shape))
+    if not flat:
+        return [[0], *([axis] for axis in spatial), [1]]
+    return [[0, *spatial], [1]] if isinstance(shape[0], int) else [[0], [*spatial], [1]]
+
+
 def product_of_taps(
     ctx: LowerContext,
     dtype: DType,
@@ -150,22 +163,25 @@ def product_of_taps(
     *,
     flat: bool = False,
 ) -> None:
-    """One convolution as a product (kernels/conv.py); ``flat``: one tap that meets every pixel, as one long loop."""
+    """One convolution as a product (kernels/conv.py); ``flat``: one tap that meets every pixel, in long loops."""
     slots = Slots()
     pixel = source.strides[-1]
-    rank = len(axes)
     out_batch, out_channels, *out_sizes = output.shape
     out_strides = dense_strides([out_batch, *out_sizes], out_channels)
-    if flat:
-        positions = [Loop(slots.add(out_batch * product(axis.size for axis in axes)), pixel, out_channels)]
-        fused = ctx.epilogue([[0, *range(2, rank + 2)], [1]])
+    loops = product_loops(output.shape, flat=flat)
+    images = Loop(slots.add(out_batch), slots.add(source.strides[0]), slots.add(out_strides[0]))
+    pixels = product(axis.size for axis in axes)
+    if flat and len(loops) == 2:
+        positions = [Loop(slots.add(out_batch * pixels), pixel, out_channels)]
+    elif flat:
+        positions = [images, Loop(slots.add(pixels), pixel, out_channels)]
     else:
-        positions = [Loop(slots.add(out_batch), slots.add(source.strides[0]), slots.add(out_strides[0]))]
+        positions = [images]
         for axis, stride, out in zip(axes, source.strides[1:], out_strides[1:], strict=True):
             positions.append(
                 Loop(slots.add(axis.size), slots.add(stride * axis.step), slots.add(out), axis.start, axis.scale)
             )
-        fused = ctx.epilogue([[0], *([place + 2] for place in range(rank)), [1]])
+    fused = ctx.epilogue(loops)
     merged = axes[-1].tap_step == 1 and pixel == weights.channels
     last = axes[-1].taps if merged else 1
     outer = axes[:-1] if merged else axes
@@ -209,7 +225,7 @@ def product_of_taps(
     operand = source.operand
     start = Operand(operand.buffer, operand.dtype, operand.shape, operand.strides, operand.offset + first)
     operands = [output, start, packed, *([] if bias is None else [bias]), *fused.operands]
-    work = 2 * out_batch * product(axis.size for axis in axes) * weights.groups * weights.results
+    work = 2 * out_batch * pixels * weights.groups * weights.results
     work = work * product(axis.taps for axis in axes) * weights.channels
     ctx.call(kernel, operands, [*slots.sizes, *fused.sizes], slots.resolve(kernel.tasks()), work)
 
