@@ -42,6 +42,17 @@ def test_batch_norm_into_transposed_convolution() -> None:
     check(proto, {"x": floats(1, 4, 3, 3)}, 1e-4)
 
 
+@pytest.mark.parametrize("shape", [["n", 6], ["n", 6, 5], ["n", 6, 3, 4]])
+def test_batch_norm_elsewhere_becomes_arithmetic(shape: list[int | str]) -> None:
+    nodes = [
+        helper.make_node("Relu", ["x"], ["t"]),
+        helper.make_node("BatchNormalization", ["t", "g", "b", "m", "v"], ["y"]),
+    ]
+    proto = model(nodes, {"x": shape}, ["y"], NORM)
+    assert op_types(optimised(proto)[0]) == ["Add", "Mul", "Relu"]
+    check(proto, {"x": floats(2, *(int(n) for n in shape[1:]))}, 1e-5)
+
+
 @pytest.mark.parametrize("transposed", [0, 1])
 def test_arithmetic_into_gemm(transposed: int) -> None:
     nodes = [

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from sardonyx import dtypes
 from sardonyx.ops.inference import node_attributes
 from sardonyx.passes.rewriting import Rewriter, is_op
 
@@ -28,7 +29,8 @@ class _Affine:
 
 def fold_affine(rewriter: Rewriter) -> None:
     """Folds BatchNormalization, and Mul, Div, Add and Sub by per-channel constants, into the weights and bias of the
-    Conv, ConvTranspose or Gemm whose only reader they are. Computed in float64 and rounded once."""
+    Conv, ConvTranspose or Gemm whose only reader they are. Computed in float64 and rounded once. A BatchNormalization
+    that stands elsewhere becomes one product and one sum, so that no root is taken for every element."""
     for node in list(rewriter.graph):
         affine = _affine(rewriter, node)
         if affine is None:
@@ -36,13 +38,34 @@ def fold_affine(rewriter: Rewriter) -> None:
         index, change = affine
         source = node.inputs[index]
         producer = source.producer() if source is not None else None
-        if source is None or producer is None or rewriter.sole_reader(source) is not node:
+        if source is None:
             continue
-        if _absorb(rewriter, producer, change):
+        alone = producer is not None and rewriter.sole_reader(source) is node
+        if producer is not None and alone and _absorb(rewriter, producer, change):
             rewriter.replace(node.outputs[0], source)
             rewriter.remove(node)
             if producer.outputs[0] is not source:
                 raise AssertionError("the weights' node has one output")
+        elif is_op(node, "BatchNormalization"):
+            _write_out(rewriter, node, source, change)
+
+
+def _write_out(rewriter: Rewriter, node: ir.Node, source: ir.Value, change: _Affine) -> None:
+    """Puts a product and a sum with constants in place of a BatchNormalization of wide floats."""
+    info = rewriter.of(source)
+    finite = np.isfinite(change.scale).all() and np.isfinite(change.shift).all()
+    if info.shape is None or info.dtype not in (dtypes.float32, dtypes.float64) or not finite:
+        return
+    name = node.name or node.outputs[0].name or node.op_type
+    shape = (-1, *[1] * (len(info.shape) - 2))
+    scale, shift = (
+        rewriter.initializer(vector.reshape(shape).astype(info.dtype.numpy), f"{name}_{hint}")
+        for vector, hint in ((change.scale, "scale"), (change.shift, "shift"))
+    )
+    product = rewriter.node("Mul", [source, scale], node, name=f"{name}_product")
+    total = rewriter.node("Add", [product.outputs[0], shift], node, name=f"{name}_sum")
+    rewriter.replace(node.outputs[0], total.outputs[0])
+    rewriter.remove(node)
 
 
 def _affine(rewriter: Rewriter, node: ir.Node) -> tuple[int, _Affine] | None:
