@@ -108,14 +108,13 @@ class _Emitter:
             self.copy = b.local(spec.dtype, self.shape.rows * self.copy_step)
 
     def needs_copy(self) -> bool:
-        """Whether a tile's rows of A are first copied: to convert them, or as their distance is unknown or maps them to
-        the same cache sets."""
-        spec = self.spec
+        """Whether a tile's rows of A are first copied: to convert them, or as far more of them than the first-level
+        cache has ways would lie in the same set."""
+        spec, ways = self.spec, self.b.target.caches.l1 // PAGE
         if spec.a_dtype != spec.dtype:
             return True
-        if spec.m == 1:
-            return False
-        return not isinstance(spec.a_row, int) or spec.a_row * spec.dtype.itemsize % (PAGE // 4) == 0
+        same_set = isinstance(spec.a_row, int) and spec.a_row * spec.dtype.itemsize % (PAGE // 4) == 0
+        return same_set and spec.m != 1 and 2 * self.shape.rows > 3 * ways
 
     def dim(self, value: Dim) -> Value:
         return emit_dim(self.b, value, lambda name: self.symbol(name))

@@ -58,7 +58,7 @@ def plan_grid(target: Target, dtype: DType, m: Dim, n: Dim, k: Dim) -> Grid:
 def plan_depth(target: Target, shape: TileShape, dtype: DType) -> int:
     """The longest stretch of k that is summed at once: a group's panels then take half of the second-level cache."""
     fitting = target.caches.l2 // 2 // (GROUP_PANELS * shape.columns * dtype.itemsize)
-    return max(128, min(768, fitting))
+    return max(128, min(1024, fitting))
 
 
 def _smaller(shape: TileShape, m: int, n: int, k: int) -> tuple[int, int]:
