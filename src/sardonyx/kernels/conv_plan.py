@@ -128,7 +128,8 @@ def _unit(tile: TileShape, loops: tuple[Loop, ...]) -> tuple[int, int]:
     if size <= PIXELS:
         return 1, max(1, size)
     tiles = -(-size // tile.rows)
-    for parts in range(-(-size // PIXELS), 4 * -(-size // PIXELS)):
+    least = -(-size // PIXELS)
+    for parts in range(least, least + min(3 * least, 64)):
         if size % parts == 0 and size // parts >= tile.rows:
             return 1, size // parts
     return 1, -(-tiles // -(-size // PIXELS)) * tile.rows

@@ -30,6 +30,9 @@ __all__ = ["Body", "Nest", "Sliding", "Tile", "sliding_tasks"]
 UNROLLED = 16
 """Columns of a kernel that are unrolled; a wider one is a loop."""
 
+LONGEST_ROW = 4096
+"""Pixels of a row up to which its tiles are planned one by one."""
+
 Range = tuple[Value | int, Value | int]
 
 
@@ -128,8 +131,9 @@ class Nest:
             self.last = b.minimum(self.first + spec.block, spec.channels)
             self.outer = [self.inside(axis, position) for axis, position in enumerate(rows)]
             width, before = spec.outs[-1], spec.begin[-1]
-            if isinstance(width, int) and isinstance(before, int) and isinstance(spec.sizes[-1], int):
-                self.constant_row(width, before, spec.sizes[-1])
+            size = spec.sizes[-1]
+            if isinstance(width, int) and isinstance(before, int) and isinstance(size, int) and width <= LONGEST_ROW:
+                self.constant_row(width, before, size)
             else:
                 self.variable_row(self.number(width))
 
