@@ -162,8 +162,17 @@ APPROXIMATIONS = {
     "ERF": Approximation(
         in_square(lambda x: (mp.erf(x) - x) / x), in_square(relative(mp.erf, lambda x: x)), 0, 1, 6, 11
     ),
-    # erfc(x) = exp(-P(x)); the error counts as it does in 1 - erfc(x)
-    "ERFC_LOG": Approximation(lambda x: -mp.log(mp.erfc(x)), lambda x: mp.erfc(x) / mp.erf(x), 0.97, 4.1, 5, None),
+    # erfc(x) = 2**P(x); the error counts as it does in 1 - erfc(x)
+    "ERFC_LOG2": Approximation(lambda x: mp.log(mp.erfc(x), 2), lambda x: mp.erfc(x) / mp.erf(x), 0.97, 4.1, 5, None),
+    # erfc(x / sqrt(2)) / 2 = 2**P(x); the error counts absolutely, and keeps some sense where that is very small
+    "GELU": Approximation(
+        lambda x: mp.log(mp.erfc(x / mp.sqrt(2)) / 2, 2),
+        lambda x: mp.erfc(x / mp.sqrt(2)) + mp.mpf(2) ** -30,
+        0,
+        14.5,
+        9,
+        None,
+    ),
     # erfc(x) = exp(-x**2) P((x - 2) / (x + 2))
     "ERFCX": Approximation(
         lambda t: _erfcx(_fold(t)),

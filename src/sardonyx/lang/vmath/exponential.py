@@ -19,7 +19,7 @@ from sardonyx.lang.vmath.core import (
     scale,
 )
 
-__all__ = ["cosh", "exp", "exp2", "expm1", "sigmoid", "sinh", "tanh"]
+__all__ = ["cosh", "exp", "exp2", "exp2_within", "exp_negative", "expm1", "sigmoid", "sinh", "tanh"]
 
 _RANGE = {32: (-104.0, 89.0), 64: (-746.0, 710.0)}
 """Outside, exp is 0 or infinite."""
@@ -50,13 +50,21 @@ def exp(x: Value) -> Value:
     return _exp(clamp(x, *_RANGE[x.dtype.bits]))
 
 
+def exp_negative(x: Value) -> Value:
+    """e**x for x <= 0."""
+    return _exp(x.b.maximum(x, _RANGE[x.dtype.bits][0]))
+
+
 def exp2(x: Value) -> Value:
     """2**x. Error: 1.5 ulp in float32 and float64, 1 with fma."""
-    b = x.b
-    limited = clamp(x, *((-151.0, 129.0) if x.dtype.bits == 32 else (-1077.0, 1025.0)))
-    power, exponent = round_to_integer(limited, 1.0)
-    r = limited - power
-    return scale(b.fma(polynomial(r, "EXP2"), r, like(r, 1.0)), power, exponent)
+    return exp2_within(clamp(x, *((-151.0, 129.0) if x.dtype.bits == 32 else (-1077.0, 1025.0))))
+
+
+def exp2_within(x: Value) -> Value:
+    """2**x where that is neither far too large nor far too small for a float."""
+    power, exponent = round_to_integer(x, 1.0)
+    r = x - power
+    return scale(x.b.fma(polynomial(r, "EXP2"), r, like(r, 1.0)), power, exponent)
 
 
 def expm1(x: Value) -> Value:
@@ -73,7 +81,7 @@ def expm1(x: Value) -> Value:
 def sigmoid(x: Value) -> Value:
     """1 / (1 + e**-x), without overflow. Error: 2 ulp in float32 and float64."""
     b = x.b
-    e = _exp(b.maximum(-b.abs(x), _RANGE[x.dtype.bits][0]))
+    e = exp_negative(-b.abs(x))
     divisor = e + 1.0
     quotient = b.select(x < 0, e, 1.0) / divisor
     lost = e - (divisor - 1.0)  # by rounding the divisor, which is near 1 where it matters

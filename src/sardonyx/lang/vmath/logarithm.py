@@ -12,7 +12,7 @@ import math
 from sardonyx import dtypes
 from sardonyx.lang.value import Value
 from sardonyx.lang.vmath.core import LN2_HIGH, LN2_LOW, like, polynomial
-from sardonyx.lang.vmath.exponential import exp
+from sardonyx.lang.vmath.exponential import exp_negative
 
 __all__ = ["acosh", "asinh", "atanh", "log", "log1p", "log2", "softplus", "split"]
 
@@ -77,18 +77,25 @@ def log1p(x: Value) -> Value:
     """log(1 + x), exact in relative terms near 0. Error: 1.5 ulp in float32 and float64."""
     b = x.b
     u = x + 1.0
-    exponent, m = split(u)
     # what 1 + x lost: beyond 2 it is (1 - (u - x)) that is exact
     lost = b.select(u < 2.0, x - (u - 1.0), 1.0 - (u - x))
-    value = b.select(x == 0, x, _log(m - 1.0, exponent, lost / u))
+    value = b.select(x == 0, x, _log_of_sum(u, lost))
     value = b.select(x < math.inf, value, x)
     return b.select(u > 0, value, b.select(u == 0, like(x, -math.inf), math.nan))
+
+
+def _log_of_sum(u: Value, lost: Value) -> Value:
+    """log(u + lost), where u is positive, finite and normal, and lost is what rounding took from it."""
+    exponent, m = split(u)
+    return _log(m - 1.0, exponent, lost / u)
 
 
 def softplus(x: Value) -> Value:
     """log(1 + e**x), without overflow. Error: 2 ulp in float32 and float64."""
     b = x.b
-    return b.maximum(x, 0.0) + log1p(exp(-b.abs(x)))
+    e = exp_negative(-b.abs(x))
+    u = e + 1.0
+    return b.maximum(x, 0.0) + _log_of_sum(u, e - (u - 1.0))
 
 
 def asinh(x: Value) -> Value:
