@@ -173,6 +173,25 @@ def test_kernels_compute_the_right_elements(case, known, splits):
     np.testing.assert_allclose(result.astype(np.float64), expected.astype(np.float64), rtol=loose, atol=tolerance)
 
 
+ORDERED = [case for case, _ in ANCHORS if case.op in ("Concat", "Tile", "Resize") and np.ndim(case.inputs[0]) == 4]
+
+
+@pytest.mark.parametrize("case", ORDERED, ids=str)
+def test_memory_order_is_kept(case):
+    """Channels-last inputs, whose sizes are symbols, give channels-last outputs."""
+    (expected,) = case.expected()
+    places = [(k, axis) for k, array in enumerate(case.inputs) if array is not None for axis in range(array.ndim)]
+    first = np.ascontiguousarray(np.moveaxis(case.inputs[0], 1, 3))
+    arrays = [np.moveaxis(first, 3, 1), *case.inputs[1:]]
+    symbolic = [place for place in places if place[0] not in case.constant]
+    result = run_record(record_of(case), arrays, constant=case.constant, symbolic=symbolic, splits=2)
+    loose = 1e-5 if case.attributes.get("mode") == "cubic" else 2e-6
+    tolerance = loose if expected.dtype.kind == "f" else float(case.op == "Resize")
+    np.testing.assert_allclose(result.astype(float), expected.astype(float), rtol=loose, atol=tolerance)
+    if result.shape[1] > 1 and result.shape[2] > 1:
+        assert result.strides[1] < result.strides[2]
+
+
 def test_pad_crops():
     x = floats(3, 4, 5)
     case = Case("Pad", [x, i64(-1, 0, 2, 0, -2, 1)], constant=[1])

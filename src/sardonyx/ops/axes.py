@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cmp_to_key
+from itertools import pairwise
 
 from sardonyx.graph.info import TensorInfo
+from sardonyx.kernels.spec import Operand
 from sardonyx.ops.base import InferContext
 from sardonyx.ops.values import integers
-from sardonyx.symbols import Dim
+from sardonyx.symbols import Dim, divide_exact
 
-__all__ = ["axes_input", "axis_of", "distinct_axes", "row_major", "unknown"]
+__all__ = ["axes_input", "axis_of", "distinct_axes", "memory_order", "row_major", "unknown"]
 
 
 def axis_of(ctx: InferContext, axis: int, rank: int) -> int:
@@ -45,6 +48,28 @@ def row_major(shape: Sequence[Dim]) -> tuple[Dim, ...]:
         strides.append(step)
         step = step * size
     return tuple(reversed(strides))
+
+
+def memory_order(operand: Operand) -> tuple[int, ...] | None:
+    """The dimensions of a view from outermost to innermost in memory, where they do not lie row-major.
+
+    None also where the strides cannot be told apart: a repeated dimension, sizes without a common factor.
+    """
+
+    def outer_first(a: int, b: int) -> int:
+        x, y = operand.strides[a], operand.strides[b]
+        if isinstance(x, int) and isinstance(y, int):
+            return y - x
+        return -1 if divide_exact(x, y) is not None else 1 if divide_exact(y, x) is not None else 0
+
+    moving = [axis for axis, size in enumerate(operand.shape) if size != 1]
+    ordered = sorted(moving, key=cmp_to_key(outer_first))
+    for outer, inner in pairwise(ordered):
+        if operand.strides[inner] == 0 or outer_first(outer, inner) >= 0:
+            return None
+    if ordered == moving:
+        return None
+    return (*(axis for axis, size in enumerate(operand.shape) if size == 1), *ordered)
 
 
 def unknown(ctx: InferContext, info: TensorInfo, rank: int | None, hint: str = "size") -> TensorInfo:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sardonyx.graph.info import TensorInfo
-from sardonyx.ops.axes import axis_of, unknown
+from sardonyx.ops.axes import axis_of, memory_order, unknown
 from sardonyx.ops.base import Anchor, InferContext, LowerContext
 from sardonyx.ops.registry import op
 from sardonyx.ops.values import carried, integers
@@ -51,7 +51,7 @@ class Concat(Anchor):
         return dtype is not None and dtype.kind in "fiub" and all(info is not None for info in ctx.inputs)
 
     def lower(self, ctx: LowerContext) -> None:
-        target = ctx.output()
+        target = ctx.output(0, memory_order(ctx.input(0)))
         axis = axis_of(ctx.infer, self.axis, target.rank)
         offset = target.offset
         for index in range(len(ctx.inputs)):
@@ -89,7 +89,8 @@ class Tile(Anchor):
         return integers(ctx, 1) is not None and ctx.input(0).shape is not None
 
     def lower(self, ctx: LowerContext) -> None:
-        source, target = ctx.input(0), ctx.output()
+        source = ctx.input(0)
+        target = ctx.output(0, memory_order(source))
         shape: list[Dim] = []
         read: list[Dim] = []
         written: list[Dim] = []

@@ -18,7 +18,7 @@ from sardonyx.kernels.point import CheckedIndex, Instruction, Load, PointProgram
 from sardonyx.kernels.resample import Resample, ResampleTable, TableSpec, accumulator
 from sardonyx.kernels.slots import Slots
 from sardonyx.kernels.spec import Operand
-from sardonyx.ops.axes import distinct_axes, row_major, unknown
+from sardonyx.ops.axes import distinct_axes, memory_order, unknown
 from sardonyx.ops.base import Anchor, InferContext, LowerContext
 from sardonyx.ops.registry import op
 from sardonyx.ops.values import integers
@@ -247,7 +247,8 @@ class Resize(Anchor):
 
     def _lower_repeats(self, ctx: LowerContext, repeats: Mapping[int, int]) -> None:
         """A copy of a view in which each element is seen several times."""
-        source, target = ctx.input(0), ctx.output()
+        source = ctx.input(0)
+        target = ctx.output(0, memory_order(source))
         shape: list[Dim] = []
         read: list[Dim] = []
         written: list[Dim] = []
@@ -261,42 +262,46 @@ class Resize(Anchor):
 
     def _lower_nearest(self, ctx: LowerContext, plan: Sequence[_Axis]) -> None:
         """One map that reads each element at its tabulated place."""
-        source, target, slots = ctx.input(0), ctx.output(), Slots()
+        source, slots = ctx.input(0), Slots()
+        order = memory_order(source) or tuple(range(source.rank))
+        target = ctx.output(0, order)
         operands: list[Operand] = [source]
         instructions: list[Instruction] = []
-        positions = [symbol(f"i{k}") for k in range(target.rank)]
-        offset: Dim = 0
         by_axis = {axis.axis: axis for axis in plan}
-        for k, position in enumerate(positions):
+        offset: Dim = 0
+        written: Dim = 0
+        for loop, dimension in enumerate(order):
+            position = symbol(f"i{loop}")
             place: Dim = position
-            if k in by_axis:
-                axis = by_axis[k]
+            if dimension in by_axis:
+                axis = by_axis[dimension]
                 places, _, _ = self._table(ctx, axis, dtypes.float32)
                 instructions.append(Load(len(operands), dtypes.int64, position))
                 instructions.append(CheckedIndex(len(instructions) - 1, slots.add(axis.source)))
                 place = symbol(f"v{len(instructions) - 1}")
                 operands.append(places)
-            offset = offset + place * slots.add(source.strides[k])
-        written: Dim = 0
-        extents = tuple(slots.add(size) for size in target.shape)
-        for position, stride in zip(positions, row_major(extents), strict=True):
-            written = written + position * stride
+            offset = offset + place * slots.add(source.strides[dimension])
+            written = written + position * slots.add(target.strides[dimension])
         load = Load(0, source.dtype, offset)
         program = PointProgram((*instructions, load), (len(instructions),), len(operands) + 1)
-        kernel = Map(extents or (1,), program, (Store(len(operands), target.dtype, written),))
-        ctx.call(kernel, [*operands, target], slots.sizes, Map.tasks(target.shape or (1,)))
+        extents = tuple(target.shape[dimension] for dimension in order) or (1,)
+        store = Store(len(operands), target.dtype, written)
+        kernel = Map(tuple(slots.add(size) for size in extents), program, (store,))
+        ctx.call(kernel, [*operands, target], slots.sizes, Map.tasks(extents))
 
     def _lower_sums(self, ctx: LowerContext, plan: Sequence[_Axis]) -> None:
-        source, target = ctx.contiguous(0), ctx.output()
+        order = memory_order(ctx.input(0)) or tuple(range(ctx.input(0).rank))
+        source, target = ctx.contiguous(0, order), ctx.output(0, order)
         compute = accumulator(target.dtype)
         outside = None
         if self.coordinate_transformation_mode == "tf_crop_and_resize":
             outside = float(self.extrapolation_value)
-        shape = list(source.shape)
+        shape = [source.shape[dimension] for dimension in order]
         for number, axis in enumerate(plan):
             places, weights, taps = self._table(ctx, axis, compute)
-            outer, inner = product(shape[: axis.axis]), product(shape[axis.axis + 1 :])
-            shape[axis.axis] = axis.out
+            place = order.index(axis.axis)
+            outer, inner = product(shape[:place]), product(shape[place + 1 :])
+            shape[place] = axis.out
             last = number == len(plan) - 1
             result = target if last else ctx.scratch(compute, product(shape))
             slots = Slots()
