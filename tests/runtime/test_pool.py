@@ -165,6 +165,8 @@ def test_worker_makes_room_for_its_caller() -> None:
             team = pool.team(2)
             work()
             worker = next(t for t in threading.enumerate() if t.name == "sardonyx-1").native_id
+            while len(os.sched_getaffinity(worker)) > 1:  # until the thread has begun
+                time.sleep(0.001)
             (place,) = os.sched_getaffinity(worker)
             for _ in range(2):
                 os.sched_setaffinity(0, {place})
