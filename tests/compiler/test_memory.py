@@ -8,7 +8,7 @@ import numpy as np
 
 from sardonyx import dtypes
 from sardonyx.compiler.memory import ALIGNMENT, plan_memory
-from sardonyx.compiler.region import Buffer, Call
+from sardonyx.compiler.workspace import Buffer, Call
 from sardonyx.kernels.map import Map
 from sardonyx.kernels.point import PointProgram
 from sardonyx.kernels.spec import Operand

@@ -14,10 +14,10 @@ import onnx_ir as ir
 from sardonyx.compiler.driver import Driver
 from sardonyx.compiler.fallback import python_step
 from sardonyx.compiler.memory import plan_memory
-from sardonyx.compiler.region import Call as KernelCall
-from sardonyx.compiler.region import RegionBuilder
+from sardonyx.compiler.region import lower_region
 from sardonyx.compiler.steps import Region as NodeRegion
 from sardonyx.compiler.steps import cut, is_symbol
+from sardonyx.compiler.workspace import Call as KernelCall
 from sardonyx.errors import UnsupportedOpError
 from sardonyx.graph.info import TensorInfo
 from sardonyx.graph.model import Model
@@ -109,33 +109,32 @@ def _constants(graph: ir.Graph, steps: Sequence[CompiledRegion | PythonStep]) ->
 def _compile_region(
     nodes: NodeRegion, info: GraphInfo, target: Target, number: int, kernels: dict[str, Kernel]
 ) -> CompiledRegion:
-    builder = RegionBuilder(nodes, info, target)
-    builder.run()
-    for call in [*builder.calls, *builder.prepare_calls]:
+    space = lower_region(nodes, info, target)
+    for call in [*space.calls, *space.prepare_calls]:
         kernels.setdefault(symbol_name(call.kernel, target), call.kernel)
     names, sources = _bind_symbols(nodes, info)
     checks = _checks(nodes, info, set(names))
     driver = Driver(
         target,
-        builder.buffers,
-        plan_memory(builder.buffers, builder.calls),
+        space.buffers,
+        plan_memory(space.buffers, space.calls),
         names,
         [(a, b) for a, b, _ in checks],
-        len(builder.weights),
+        len(space.weights),
         len(nodes.inputs),
-        builder.prepared_sizes,
+        space.prepared_sizes,
     )
     table = _SizeTable(driver, set(names))
     inputs = tuple(
-        InputSpec(value.name or "", builder.dtype(value), table.input_dims(info.of(value))) for value in nodes.inputs
+        InputSpec(value.name or "", space.dtype(value), table.input_dims(info.of(value))) for value in nodes.inputs
     )
     outputs = tuple(
-        OutputSpec(value.name or "", builder.dtype(value), tuple(table.size(d) for d in builder.shape(value)))
+        OutputSpec(value.name or "", space.dtype(value), tuple(table.size(d) for d in space.shape(value)))
         for value in nodes.outputs
     )
-    description = repr((builder.calls, builder.prepare_calls, names, inputs, outputs, number))
+    description = repr((space.calls, space.prepare_calls, names, inputs, outputs, number))
     name = f"sx_region_{hashlib.sha256(description.encode()).hexdigest()[:16]}"
-    text = driver.emit(name, builder.calls, builder.prepare_calls)
+    text = driver.emit(name, space.calls, space.prepare_calls)
     arena = driver.arena
     region = Region(
         name=name,
@@ -145,16 +144,16 @@ def _compile_region(
         table_size=len(driver.table.entries),
         arena=Slot(driver.arena_position) if arena is None else arena,
         prepared=driver.prepared_bytes,
-        weights=len(builder.weights),
-        calls=tuple(Call(call.kernel.name, (call.label,)) for call in builder.calls),
+        weights=len(space.weights),
+        calls=tuple(Call(call.kernel.name, (call.label,)) for call in space.calls),
         checks=tuple(message for _, _, message in checks),
         profiled=True,
         plan=f"{name}_plan",
         run=f"{name}_run",
-        prepare=f"{name}_prepare" if builder.prepare_calls else "",
-        prepare_calls=len(builder.prepare_calls),
+        prepare=f"{name}_prepare" if space.prepare_calls else "",
+        prepare_calls=len(space.prepare_calls),
     )
-    return CompiledRegion(region, builder.weights, builder.calls, text)
+    return CompiledRegion(region, space.weights, space.calls, text)
 
 
 def _bind_symbols(nodes: NodeRegion, info: GraphInfo) -> tuple[list[str], list[DimOf]]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from sardonyx import dtypes
 from sardonyx.compiler.memory import ALIGNMENT, MemoryPlan
-from sardonyx.compiler.region import Buffer, Call
+from sardonyx.compiler.workspace import Buffer, Call
 from sardonyx.kernels.sizes import emit_dim
 from sardonyx.kernels.spec import Operand, symbol_name
 from sardonyx.lang import F64, I64, FunctionBuilder, Module, Pointer, Value

@@ -155,8 +155,8 @@ class _Grouping:
     def _epilogue_fits(self, node: ir.Node, group: Group) -> bool:
         """Whether every member of a group can be evaluated where the anchor has its results.
 
-        Members that depend on the anchor must have its shape; none may move elements about. What reads another output of
-        the anchor must run after it, and what it makes may be read by a member: then nothing is taken along.
+        Members that depend on the anchor must have its shape; none may move elements about. What reads another output
+        of the anchor must run after it, and what it makes may be read by a member: then nothing is taken along.
         """
         if any(value.uses() for value in node.outputs[1:]):
             return False

@@ -22,7 +22,7 @@ from sardonyx.symbols import Dim
 
 if TYPE_CHECKING:
     from sardonyx.compiler.grouping import Group
-    from sardonyx.compiler.region import RegionBuilder
+    from sardonyx.compiler.workspace import Workspace
 
 __all__ = ["Lowering"]
 
@@ -30,18 +30,18 @@ __all__ = ["Lowering"]
 class Lowering:
     """Implements ``LowerContext`` for the anchor of a group."""
 
-    def __init__(self, builder: RegionBuilder, group: Group, node: ir.Node) -> None:
-        self.builder = builder
+    def __init__(self, space: Workspace, group: Group, node: ir.Node) -> None:
+        self.space = space
         self.group = group
         self.node = node
-        self.target = builder.target
-        self.infer = builder.info.contexts[node]
+        self.target = space.target
+        self.infer = space.info.contexts[node]
         self.inputs: tuple[TensorInfo | None, ...] = self.infer.inputs
-        self.outputs: tuple[TensorInfo, ...] = tuple(builder.info.of(value) for value in node.outputs)
+        self.outputs: tuple[TensorInfo, ...] = tuple(space.info.of(value) for value in node.outputs)
 
     def run(self) -> None:
         """Emits the anchor's calls."""
-        record = self.builder.info.records[self.node]
+        record = self.space.info.records[self.node]
         if not isinstance(record, Anchor):
             raise AssertionError("not an anchor")
         record.lower(self)
@@ -55,45 +55,45 @@ class Lowering:
         return value
 
     def input(self, index: int) -> Operand:
-        return self.builder.operand(self._source(index))
+        return self.space.operand(self._source(index))
 
     def order(self, index: int) -> tuple[int, ...] | None:
         """The memory order of an input, outermost dimension first; None: row-major or unknown."""
-        return self.builder.orders.get(self._source(index))
+        return self.space.orders.get(self._source(index))
 
     def contiguous(self, index: int, order: Sequence[int] | None = None) -> Operand:
-        return self.builder.contiguous(self.input(index), order)
+        return self.space.contiguous(self.input(index), order)
 
     def const(self, index: int) -> npt.NDArray[Any] | None:
         return self.infer.const(index)
 
     def output(self, index: int = 0, order: Sequence[int] | None = None) -> Operand:
         value = self.group.sink.outputs[0] if index == 0 else self.node.outputs[index]
-        return self.builder.allocate(value, order)
+        return self.space.allocate(value, order)
 
     def scratch(self, dtype: DType, count: Dim) -> Operand:
-        return self.builder.temporary(dtype, (count,))
+        return self.space.temporary(dtype, (count,))
 
     def temporary(self, dtype: DType, shape: tuple[Dim, ...], order: Sequence[int] | None = None) -> Operand:
         """Scratch memory with a shape."""
-        return self.builder.temporary(dtype, shape, order)
+        return self.space.temporary(dtype, shape, order)
 
     def prepared(
         self, dtype: DType, count: int, kernel: Kernel, operands: Sequence[Operand], sizes: Sequence[Dim], tasks: int
     ) -> Operand:
-        return self.builder.prepared(dtype, count, kernel, operands, sizes, tasks)
+        return self.space.prepared(dtype, count, kernel, operands, sizes, tasks)
 
     def constant(self, array: npt.NDArray[np.generic]) -> Operand:
-        return self.builder.weight(array, dtypes.from_numpy(array.dtype))
+        return self.space.weight(array, dtypes.from_numpy(array.dtype))
 
     def copy(self, source: Operand, destination: Operand) -> None:
         """Copies between views of one shape and dtype."""
-        self.builder.copy(source, destination)
+        self.space.copy(source, destination)
 
     def call(
         self, kernel: Kernel, operands: Sequence[Operand], sizes: Sequence[Dim], tasks: Dim, work: Dim = 0
     ) -> None:
-        self.builder.call(kernel, operands, sizes, tasks, work)
+        self.space.call(kernel, operands, sizes, tasks, work)
 
     # -- fused work ----------------------------------------------------------------------------------------------
 
@@ -107,7 +107,7 @@ class Lowering:
     def element(self, index: int, loops: Sequence[Sequence[int]]) -> Fused:
         value = self._source(index)
         inline = {node.outputs[0]: node for node in self.group.prologue}
-        return self._program(value, self.builder.shape(value), loops, inline, {})
+        return self._program(value, self.space.shape(value), loops, inline, {})
 
     def _program(
         self,
@@ -121,7 +121,7 @@ class Lowering:
             return self._walkable(operand, strides, shape, loops)
 
         positions = loop_positions(loops, shape)
-        points = PointBuilder(self.builder.info, inline, self.builder.operand, shape, positions, carried, adapt)
+        points = PointBuilder(self.space.info, inline, self.space.operand, shape, positions, carried, adapt)
         place = points.result(value)
         return Fused(points.program([place]), points.operands, points.slots.sizes)
 
@@ -135,7 +135,5 @@ class Lowering:
             axes = [axis for axis in loop if shape[axis] != 1]
             for outer, inner in itertools.pairwise(axes):
                 if not mergeable([strides], shape, outer, inner):
-                    return broadcast_copy(
-                        self.builder, operand, strides, shape, [axis for one in loops for axis in one]
-                    )
+                    return broadcast_copy(self.space, operand, strides, shape, [axis for one in loops for axis in one])
         return operand

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sardonyx.compiler.region import Buffer, Call
+from sardonyx.compiler.workspace import Buffer, Call
 from sardonyx.symbols import Dim, evaluate, free_symbols
 
 __all__ = ["ALIGNMENT", "MemoryPlan", "plan_memory"]

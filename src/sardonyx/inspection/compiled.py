@@ -12,8 +12,9 @@ from typing import Any
 import onnx_ir as ir
 
 from sardonyx.compiler.memory import MemoryPlan, plan_memory
-from sardonyx.compiler.region import Buffer, Call, RegionBuilder
+from sardonyx.compiler.region import lower_region
 from sardonyx.compiler.steps import Region, cut
+from sardonyx.compiler.workspace import Buffer, Call, Workspace
 from sardonyx.graph import Model, read_model
 from sardonyx.inspection.records import BufferRecord, KernelRecord, PassRecord, StepRecord
 from sardonyx.kernels.spec import Operand
@@ -87,17 +88,15 @@ class Inspection:
     # -- kernels -------------------------------------------------------------------------------------------------
 
     @cached_property
-    def _regions(self) -> list[tuple[int, RegionBuilder]]:
+    def _regions(self) -> list[tuple[int, Workspace]]:
         built = []
         for number, step in enumerate(self._cut):
             if isinstance(step, Region):
-                builder = RegionBuilder(step, self.info, self.target)
-                builder.run()
-                built.append((number, builder))
+                built.append((number, lower_region(step, self.info, self.target)))
         return built
 
-    def _calls(self) -> Iterator[tuple[int, RegionBuilder, Call]]:
-        return ((step, builder, call) for step, builder in self._regions for call in builder.calls)
+    def _calls(self) -> Iterator[tuple[int, Workspace, Call]]:
+        return ((step, space, call) for step, space in self._regions for call in space.calls)
 
     @cached_property
     def kernels(self) -> list[KernelRecord]:
@@ -108,13 +107,13 @@ class Inspection:
                 step=step,
                 name=call.kernel.name,
                 nodes=call.label,
-                operands=tuple(_operand_text(operand, builder.buffers) for operand in call.operands),
+                operands=tuple(_operand_text(operand, space.buffers) for operand in call.operands),
                 tasks=str(call.tasks),
                 work=str(call.work),
                 kernel=call.kernel,
                 target=self.target,
             )
-            for index, (step, builder, call) in enumerate(self._calls())
+            for index, (step, space, call) in enumerate(self._calls())
         ]
 
     def work(self, feeds: Mapping[str, Any]) -> float:
@@ -144,7 +143,7 @@ class Inspection:
     @cached_property
     def buffers(self) -> list[BufferRecord]:
         """The memory of every native step, with the calls that use it."""
-        return [record for step, builder in self._regions for record in _buffer_records(step, builder)]
+        return [record for step, space in self._regions for record in _buffer_records(step, space)]
 
 
 def _summary(model: Model) -> dict[str, Any]:
@@ -161,13 +160,13 @@ def _summary(model: Model) -> dict[str, Any]:
     }
 
 
-def _buffer_records(step: int, builder: RegionBuilder) -> Iterator[BufferRecord]:
-    plan = plan_memory(builder.buffers, builder.calls)
+def _buffer_records(step: int, space: Workspace) -> Iterator[BufferRecord]:
+    plan = plan_memory(space.buffers, space.calls)
     users: dict[int, list[int]] = {}
-    for number, call in enumerate(builder.calls):
+    for number, call in enumerate(space.calls):
         for operand in call.operands:
             users.setdefault(operand.buffer, []).append(number)
-    for number, buffer in enumerate(builder.buffers):
+    for number, buffer in enumerate(space.buffers):
         if number in users:
             offset = _offset(plan, number)
             yield BufferRecord(step, buffer.kind, str(buffer.size), offset, users[number][0], users[number][-1])
