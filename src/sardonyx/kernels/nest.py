@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from sardonyx.kernels.map import unravel
-from sardonyx.kernels.point import Load, PointProgram, Position, emit_point, program_lanes
+from sardonyx.kernels.point import PointProgram, Position, emit_point, program_lanes
 from sardonyx.kernels.sizes import emit_dim
 from sardonyx.lang import KernelBuilder, Value
 from sardonyx.symbols import Dim, ceildiv, free_symbols, product
@@ -42,19 +42,10 @@ class Part:
     first_size: int = 0
     index: tuple[Dim, ...] = ()
 
-    @property
-    def cost(self) -> int:
-        """Roughly the number of instructions for one vector."""
-        return sum(getattr(getattr(i, "op", None), "cost", 1) for i in self.program.instructions)
-
     def emit(self, b: KernelBuilder, position: Position, carried: tuple[Value, ...] = ()) -> list[Value]:
         """Builds the program at a position of the nest."""
         place = remapped(b, position, self.index) if self.index else position
         return emit_point(b, self.program, place, carried, self.first_buffer, self.first_size)
-
-    def only_loads(self) -> bool:
-        """Whether evaluating it again costs no more than reading what it would give."""
-        return all(isinstance(i, Load) for i in self.program.instructions)
 
 
 def remapped(b: KernelBuilder, position: Position, index: tuple[Dim, ...]) -> Position:
