@@ -62,12 +62,12 @@ class Gemm(Anchor):
 
     def lower(self, ctx: LowerContext) -> None:
         order = (1, 0) if self.transA else (0, 1)
-        a = Matrix(ctx.input(0), (), order[:1], order[1])
-        if a.column_stride != 1:
-            a = Matrix(ctx.contiguous(0, order), (), order[:1], order[1])
+        a = Matrix(ctx.input(0), (), order[:1], order[1:])
+        if a.column_stride() != 1:
+            a = Matrix(ctx.contiguous(0, order), (), order[:1], order[1:])
         inner, column = (1, 0) if self.transB else (0, 1)
-        b = Matrix(ctx.input(1), (), (inner,), column)
-        c = Matrix(ctx.output(0), (), (0,), 1)
+        b = Matrix(ctx.input(1), (), (inner,), (column,))
+        c = Matrix(ctx.output(0), (), (0,), (1,))
         constant = ctx.const(1) is not None
         epilogue = ctx.epilogue([[0], [1]])
         lower_product(ctx, a, b, (), c, a.operand.dtype, epilogue, constant_b=constant, scale=self._scale(ctx))

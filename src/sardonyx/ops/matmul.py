@@ -60,7 +60,7 @@ class MatMul(Anchor):
     def lower(self, ctx: LowerContext) -> None:
         batch, row, column = _dimensions(ctx.infer)
         a, b = _left(ctx, batch), _right(ctx)
-        c = Matrix(ctx.output(0), tuple(batch), tuple(row), column)
+        c = Matrix(ctx.output(0), tuple(batch), tuple(row), () if column is None else (column,))
         loops = self.loops(ctx.infer, ctx.outputs) or []
         sizes = [c.operand.shape[axis] for axis in batch]
         lower_product(ctx, a, b, sizes, c, a.operand.dtype, ctx.epilogue(loops), constant_b=ctx.const(1) is not None)
@@ -84,8 +84,8 @@ def _left(ctx: LowerContext, batch: Sequence[int]) -> Matrix:
     for place in (ctx.input, ctx.contiguous):
         operand = place(0)
         outer, last = tuple(range(operand.rank - 1)), operand.rank - 1
-        matrix = Matrix(operand, outer[:-1], outer[-1:], last) if batch else Matrix(operand, (), outer, last)
-        if matrix.column_stride == 1 and matrix.row_stride() is not None:
+        matrix = Matrix(operand, outer[:-1], outer[-1:], (last,)) if batch else Matrix(operand, (), outer, (last,))
+        if matrix.column_stride() == 1 and matrix.row_stride() is not None:
             break
     return matrix
 
@@ -93,12 +93,12 @@ def _left(ctx: LowerContext, batch: Sequence[int]) -> Matrix:
 def _right(ctx: LowerContext) -> Matrix:
     operand = ctx.input(1)
     if operand.rank == 1:
-        return Matrix(operand, (), (0,), None)
+        return Matrix(operand, (), (0,), ())
     rank = operand.rank
     batch = tuple(range(rank - 2))
     if all(size == 1 for size in operand.shape[:-2]):
         operand, batch, rank = _without(operand, rank - 2), (), 2
-    return Matrix(operand, batch, (rank - 2,), rank - 1)
+    return Matrix(operand, batch, (rank - 2,), (rank - 1,))
 
 
 def _without(operand: Operand, dimensions: int) -> Operand:

@@ -55,12 +55,12 @@ def walk(slots: Slots, position: Dim, shape: Sequence[Dim], strides: Sequence[Di
 
 @dataclass(frozen=True)
 class Matrix:
-    """One operand of a product: the dimensions of an operand that are batch, rows and columns (None: a single one)."""
+    """One operand of a product: the dimensions of an operand that are batch, rows and columns, outermost first."""
 
     operand: Operand
     batch: tuple[int, ...]
     row: tuple[int, ...]
-    column: int | None
+    column: tuple[int, ...]
 
     def sizes(self, axes: Sequence[int]) -> list[Dim]:
         return [self.operand.shape[axis] for axis in axes]
@@ -74,11 +74,14 @@ class Matrix:
 
     @property
     def columns(self) -> Dim:
-        return 1 if self.column is None else self.operand.shape[self.column]
+        return product(self.sizes(self.column))
 
-    @property
-    def column_stride(self) -> Dim:
-        return 1 if self.columns == 1 or self.column is None else self.operand.strides[self.column]
+    def column_stride(self) -> Dim | None:
+        """The distance of columns; None where columns of several dimensions are not evenly spaced."""
+        loops = merge(self.sizes(self.column), self.strides(self.column))
+        if not loops:
+            return 1
+        return loops[0][1] if len(loops) == 1 else None
 
     def row_stride(self) -> Dim | None:
         """The distance of rows; None where rows of several dimensions are not evenly spaced."""
@@ -120,7 +123,7 @@ def lower_product(
     right = _right(ctx, slots, b, batch, grid.shape, m, sums, constant_b)
     places: list[Dim] = [symbol("i0"), symbol("i1"), symbol("i2")] if batch else [0, symbol("i0"), symbol("i1")]
     c_offset: Dim = 0
-    for place, axes in zip(places, (c.batch, c.row, () if c.column is None else (c.column,)), strict=True):
+    for place, axes in zip(places, (c.batch, c.row, c.column), strict=True):
         c_offset = c_offset + walk(slots, place, c.sizes(axes), c.strides(axes))
     stride = a.row_stride()
     if stride is None:
@@ -174,14 +177,14 @@ def _right(
     k, n = b.rows, b.columns
     own_batch = b.sizes(b.batch)
     few_rows = isinstance(m, int) and m < UNPACKED_ROWS
-    row = b.row_stride()
-    if row is None:
-        raise AssertionError("rows that are not evenly spaced")
-    if not constant and few_rows and isinstance(n, int) and b.column_stride == 1 and b.operand.dtype == sums:
+    row, column = b.row_stride(), b.column_stride()
+    if row is None or column is None:
+        raise AssertionError("rows or columns that are not evenly spaced")
+    if not constant and few_rows and isinstance(n, int) and column == 1 and b.operand.dtype == sums:
         return _Right(b.operand, _batch_offset(slots, b, batch), slots.add(row))
     inner = Slots()
     source = walk(inner, symbol("i0"), own_batch, b.strides(b.batch))
-    strides = (inner.add(row), inner.add(b.column_stride))
+    strides = (inner.add(row), inner.add(column))
     pack = Pack.of(shape, inner.add(k), inner.add(n), b.operand.dtype, sums, strides, source)
     each, count = packed_size(k, n, shape.columns), product(own_batch)
     tasks = ceildiv(n, shape.columns) * count
