@@ -43,9 +43,7 @@ class Conversion(BuilderBase):
                 return build.fpext(value.ir, target.llvm)
             return build.fptrunc(value.ir, target.llvm)
         if source.dtype.is_float:
-            name = "fptosi" if target.dtype.is_signed else "fptoui"
-            full = f"llvm.{name}.sat.{target.mangled}.{source.mangled}"
-            return self.intrinsic(full, target.llvm, [value.ir])
+            return self._saturated(value, target).ir
         if target.dtype.is_float:
             convert = build.sitofp if source.dtype.kind == "i" else build.uitofp
             return convert(value.ir, target.llvm)
@@ -57,6 +55,30 @@ class Conversion(BuilderBase):
             return build.trunc(value.ir, target.llvm)
         extend = build.sext if source.dtype.kind == "i" else build.zext
         return extend(value.ir, target.llvm)
+
+    def _saturated(self, value: Value, target: Type) -> Value:
+        """Truncated and held in the range of an integer type; NaN gives 0."""
+        b, dtype = self._self, target.dtype
+        if not self.target.triple.startswith("x86_64"):
+            name = "fptosi" if dtype.is_signed else "fptoui"
+            full = f"llvm.{name}.sat.{target.mangled}.{value.type.mangled}"
+            return self.value(self.intrinsic(full, target.llvm, [value.ir]), target)
+        # LLVM takes vectors apart for that intrinsic on x86; these few instructions it keeps whole
+        signed = dtype.kind == "i"
+        low, beyond = -(2.0 ** (dtype.bits - 1)) if signed else 0.0, 2.0 ** (dtype.bits - signed)
+        bounded = b.maximum(value, low)
+        inside = bounded < beyond
+        whole = self.truncated(b.select(inside, bounded, 0.0), dtype)
+        most = b.const((1 << (dtype.bits - signed)) - 1, target)
+        return b.select(bounded >= beyond, most, whole)
+
+    def truncated(self, value: Value, dtype: DType) -> Value:
+        """A float truncated to an integer of a type that surely holds it (anything else is undefined)."""
+        target = Type(dtype, value.lanes)
+        if dtype.bits < 32:
+            return self.convert(self.truncated(value, dtypes.int32), dtype)
+        build = self.ir.fptosi if dtype.is_signed else self.ir.fptoui
+        return self.value(build(value.ir, target.llvm), target)
 
     def _to_odd_float32(self, value: Value) -> Value:
         """float64 to float32, rounded to odd, so that rounding the result once more rounds as if once."""

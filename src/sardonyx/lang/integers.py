@@ -86,8 +86,8 @@ class Integers(BuilderBase):
         if value.dtype.is_float:
             if dtype.bits >= 32:
                 return b.convert(value, dtype)
-            # NaN becomes 0 only in the conversion: extrema keep it
-            return b.convert(b.minimum(b.maximum(value, float(low)), float(high)), dtypes.int32).to(dtype)
+            bounded = b.minimum(b.maximum(value, float(low)), float(high))
+            return b.truncated(b.select(b.is_nan(value), 0.0, bounded), dtype)
         own_low = -(1 << (value.dtype.bits - 1)) if value.dtype.kind == "i" else 0
         own_high = (1 << (value.dtype.bits - (value.dtype.kind == "i"))) - 1
         if own_low < low:
