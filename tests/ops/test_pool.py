@@ -121,7 +121,9 @@ def test_lp(p: int) -> None:
         np.testing.assert_allclose(got[(..., *out)], total ** (1 / p), atol=1e-5)
 
 
-@pytest.mark.parametrize("shape", [(2, 130, 7, 7), (1, 3, 5), (3, 64, 2, 3, 4), (0, 4, 2, 2), (1, 16, 1, 1)])
+@pytest.mark.parametrize(
+    "shape", [(2, 130, 7, 7), (1, 3, 5), (3, 64, 2, 3, 4), (0, 4, 2, 2), (1, 16, 1, 1), (1, 20, 150, 40)]
+)
 def test_global(shape: tuple[int, ...]) -> None:
     x = np.random.default_rng(3).standard_normal(shape).astype(np.float32)
     axes = tuple(range(2, len(shape)))

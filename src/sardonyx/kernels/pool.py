@@ -26,6 +26,9 @@ __all__ = ["GLOBAL_VECTORS", "GlobalPool", "Pool"]
 GLOBAL_VECTORS = 4
 """Vectors of channels that one task of a global pool reads side by side, so that sums do not wait for each other."""
 
+GLOBAL_PIXELS = 128
+"""Pixels that are summed before the sum is added to the whole: the error grows with their number, not the image's."""
+
 
 def _start(b: KernelBuilder, op: str, type_: Type) -> Value:
     """The neutral element."""
@@ -230,10 +233,15 @@ class GlobalPool:
             masks = [b.tail_mask(b.i64(self.channels) - first - v * lanes, lanes) for v in range(GLOBAL_VECTORS)]
             if self.channels % self._block(lanes) == 0:
                 masks = [b.all_true(lanes)] * GLOBAL_VECTORS
-            with b.loop(pixels) as pixel:
-                for vector, total in enumerate(totals):
-                    place = pixel * self.channels + first + vector * lanes
-                    total.set(_combine(b, self.op, total.get(), source.load(place, lanes, masks[vector]).to(compute)))
+            with b.loop(pixels, 0, GLOBAL_PIXELS) as start:
+                parts = [b.var(_start(b, self.op, Type(compute, lanes))) for _ in range(GLOBAL_VECTORS)]
+                with b.loop(b.minimum(start + GLOBAL_PIXELS, pixels), start) as pixel:
+                    for vector, part in enumerate(parts):
+                        place = pixel * self.channels + first + vector * lanes
+                        x = source.load(place, lanes, masks[vector]).to(compute)
+                        part.set(_combine(b, self.op, part.get(), x))
+                for total, part in zip(totals, parts, strict=True):
+                    total.set(b.maximum(part.get(), total.get()) if self.op == "max" else total.get() + part.get())
             for vector, total in enumerate(totals):
                 value = total.get()
                 if self.op == "average":
