@@ -119,6 +119,10 @@ APPROXIMATIONS = {
     ),
     # log(1 + f) = f - f**2 / 2 + f**3 P(f)
     "LOG": Approximation(_log, _away(lambda f: abs(f**3 / mp.log1p(f))), mp.sqrt(0.5) - 1, mp.sqrt(2) - 1, 7, None),
+    # log(1 + x) = x + x**2 P(x) for 0 <= x <= 1
+    "LOG1P": Approximation(
+        _away(lambda x: (mp.log1p(x) - x) / x**2), _away(lambda x: x**2 / mp.log1p(x)), 0, 1, 9, None
+    ),
     # log((1 + s) / (1 - s)) = 2 s + s**3 P(s**2)
     "LOG_RATIO": Approximation(
         _atanh, in_square(lambda s: s**3 / (2 * mp.atanh(s))), 0, (3 - 2 * mp.sqrt(2)) ** 2, None, 6
