@@ -71,20 +71,25 @@ def _tasks(units: int, panels: int, work: int, more_weights: bool) -> tuple[int,
     tasks = max(1, min(TASKS, work // TASK_WORK))
     if more_weights:
         panels_per_task = _even(panels, tasks)
-        return _even(units, max(1, tasks // -(-panels // panels_per_task))), panels_per_task
+        blocks = -(-panels // panels_per_task)
+        return _even(units, max(1, tasks // blocks), blocks), panels_per_task
     units_per_task = _even(units, tasks)
-    return units_per_task, _even(panels, max(1, tasks // -(-units // units_per_task)))
+    blocks = -(-units // units_per_task)
+    return units_per_task, _even(panels, max(1, tasks // blocks), blocks)
 
 
-def _even(items: int, tasks: int) -> int:
-    """Items of one task, for about so many tasks, such that two or four threads get nearly equal parts."""
+def _even(items: int, tasks: int, others: int = 1) -> int:
+    """Items of one task, for about so many tasks, such that two or four threads get nearly equal parts.
+
+    ``others`` is the number of parts that the other dimension is cut into.
+    """
     if items <= 1 or tasks <= 1:
         return max(1, items)
     wanted = -(-items // tasks)
 
     def idle(each: int) -> float:
-        blocks = -(-items // each)
-        return sum(-(-blocks // threads) * threads * each for threads in (2, 4)) / items
+        blocks = -(-items // each) * others
+        return sum(-(-blocks // threads) * threads * each for threads in (2, 4)) / (items * others)
 
     return min(range(max(1, wanted // 2), wanted + wanted // 2 + 1), key=lambda each: (idle(each), abs(each - wanted)))
 
