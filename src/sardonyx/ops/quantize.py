@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
+from sardonyx.graph.info import TensorInfo
 from sardonyx.lang import Value
 from sardonyx.ops.base import Elementwise, InferContext, computable
 from sardonyx.ops.registry import op
@@ -42,7 +43,7 @@ class Linear(Elementwise):
                 scale.shape[0], size, f"the scale has {scale.shape[0]} numbers for an axis of size {size}"
             )
         zero_point = ctx.optional(2)
-        if zero_point is not None and zero_point.shape is not None and len(zero_point.shape) != len(scale.shape):
+        if zero_point is not None and zero_point.shape is not None and _along_axis(zero_point) != _along_axis(scale):
             ctx.fail(f"zero point {list(zero_point.shape)} and scale {list(scale.shape)} must have one shape")
         return x.shape
 
@@ -52,6 +53,11 @@ class Linear(Elementwise):
             return dtypes.from_onnx(code)
         except KeyError:
             ctx.fail(f"attribute 'output_dtype' is {code}, which is no element type of ONNX")
+
+
+def _along_axis(info: TensorInfo) -> bool:
+    """Whether there is a number for each place of the axis: a vector of one number counts as that number."""
+    return info.shape not in ((), (1,))
 
 
 @op("QuantizeLinear")
