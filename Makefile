@@ -30,7 +30,7 @@ demo: $(VENV)/.installed-demo
 	@echo "==> running the demo"
 	@$(BIN)/python -m sardonyx.demo
 
-test: lint types layers unit
+test: lint types layers unit conformance
 	@echo "==> all checks passed"
 
 lint: $(VENV)/.installed-dev
