@@ -17,8 +17,9 @@ from sardonyx.kernels.slots import Slots
 from sardonyx.kernels.spec import Operand
 from sardonyx.ops.axes import row_major
 from sardonyx.ops.base import Anchor, InferContext, LowerContext
+from sardonyx.ops.product import require_broadcast
 from sardonyx.ops.registry import op
-from sardonyx.symbols import Dim, ceildiv, known_equal, minimum, product, symbol
+from sardonyx.symbols import Dim, ceildiv, known_equal, maximum, minimum, product, symbol
 
 __all__ = ["Attention", "FusedAttention", "fits_kernel"]
 
@@ -83,7 +84,7 @@ def _emit(
     kernel = AttentionKernel(
         dtype=q.dtype,
         heads=slots.add(heads),
-        group=slots.add(1 if known_equal(heads, key_heads) else heads // key_heads),
+        group=slots.add(1 if known_equal(heads, key_heads) else maximum(heads // maximum(key_heads, 1), 1)),
         queries=slots.add(queries),
         keys=slots.add(keys),
         depth=slots.add(depth),
@@ -118,6 +119,29 @@ def _mask_strides(slots: Slots, mask: Operand | None, full: Sequence[Dim]) -> tu
     return strides[0], strides[1], strides[2], strides[3]
 
 
+def _check_sizes(ctx: InferContext, q: Sequence[Dim], k: Sequence[Dim], v: Sequence[Dim]) -> None:
+    """Q, K and V of four dimensions fit together; heads of Q are a multiple of those of K."""
+    for name, other in (("keys", k), ("values", v)):
+        ctx.require_equal(q[0], other[0], f"queries are of batch {q[0]}, {name} of batch {other[0]}")
+    ctx.require_equal(k[1], v[1], f"keys have {k[1]} heads, values {v[1]}")
+    ctx.require_equal(k[2], v[2], f"there are {k[2]} keys and {v[2]} values")
+    ctx.require_equal(q[3], k[3], f"queries have {q[3]} elements, keys {k[3]}")
+    message = f"{q[1]} heads of queries cannot share {k[1]} heads of keys"
+    ctx.require_equal(q[1] % maximum(k[1], 1), 0, message)
+
+
+def _check_mask(ctx: InferContext, scores: Sequence[Dim]) -> None:
+    """The mask broadcasts to the scores; a mask for fewer keys is none of the kernel's."""
+    mask = ctx.optional(3)
+    if mask is None or mask.shape is None:
+        return
+    if len(mask.shape) > 4:
+        ctx.fail(f"the mask must have at most 4 dimensions, got shape {list(mask.shape)}")
+    for own, size in zip(reversed(mask.shape[:-1]), reversed(scores[:-1]), strict=False):
+        message = f"a mask of shape {list(mask.shape)} cannot be broadcast to {list(scores)}"
+        require_broadcast(ctx, own, size, message)
+
+
 def _rows(ctx: LowerContext, index: int) -> Operand:
     """An input whose last dimension is adjacent in memory."""
     operand = ctx.input(index)
@@ -138,9 +162,12 @@ class FusedAttention(Anchor):
     transposed_output: int = 0
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
-        q, v = ctx.input(0), ctx.input(2)
-        shape = None if q.shape is None or v.shape is None else (*q.shape[:3], v.shape[3])
-        return (TensorInfo(q.dtype, shape),)
+        q, k, v = (ctx.input(index).shape for index in range(3))
+        if q is None or k is None or v is None:
+            return (TensorInfo(ctx.input(0).dtype, None),)
+        _check_sizes(ctx, q, k, v)
+        _check_mask(ctx, (*q[:3], k[2]))
+        return (TensorInfo(ctx.input(0).dtype, (*q[:3], v[3])),)
 
     def lowers(self, ctx: InferContext) -> bool:
         shapes = [ctx.input(index).shape for index in range(3)]
@@ -183,11 +210,20 @@ class Attention(Anchor):
         if unknown or q.shape is None:
             return tuple(TensorInfo(info.dtype, None) for info in (q, k, v, q)[: ctx.outputs])
         full_q, full_k, full_v = (shape or () for shape in shapes)
-        ctx.require_equal(full_q[3], full_k[3], f"queries of {full_q[3]} elements cannot meet keys of {full_k[3]}")
-        ctx.require_equal(full_k[2], full_v[2], f"there are {full_k[2]} keys and {full_v[2]} values")
+        _check_sizes(ctx, full_q, full_k, full_v)
+        for p in past:
+            if p is not None and len(p.shape or ()) != 4:
+                ctx.fail(f"the cache must have 4 dimensions, got shape {list(p.shape or ())}")
         before = [p.shape[2] if p is not None and p.shape is not None else 0 for p in past]
         key = (*full_k[:2], before[0] + full_k[2], full_k[3])
         value = (*full_v[:2], before[1] + full_v[2], full_v[3])
+        for new, old in zip((full_k, full_v), past, strict=True):
+            cached = old.shape if old is not None and old.shape is not None else new
+            for axis in (0, 1, 3):
+                have, want = cached[axis], new[axis]
+                ctx.require_equal(have, want, f"dimension {axis} of the cache is {have}, of what is added {want}")
+        ctx.require_equal(before[0], before[1], f"the cache has {before[0]} keys and {before[1]} values")
+        _check_mask(ctx, (*full_q[:3], key[2]))
         y = (*full_q[:3], full_v[3])
         if len(q.shape) == 3:
             y = (full_q[0], full_q[2], full_q[1] * full_v[3])

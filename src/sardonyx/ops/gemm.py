@@ -9,7 +9,7 @@ from sardonyx.kernels.point import Apply, Carried, Constant, Instruction, Load, 
 from sardonyx.kernels.slots import Slots
 from sardonyx.ops.arithmetic import Add, Mul
 from sardonyx.ops.base import Anchor, Fused, InferContext, LowerContext
-from sardonyx.ops.product import SUPPORTED, Matrix, lower_product
+from sardonyx.ops.product import SUPPORTED, Matrix, lower_product, require_broadcast
 from sardonyx.ops.registry import op
 from sardonyx.symbols import Dim, known_equal, minimum, symbol
 
@@ -44,12 +44,11 @@ class Gemm(Anchor):
     def _check_c(self, ctx: InferContext, c: TensorInfo | None, shape: tuple[Dim, Dim]) -> None:
         if c is None or c.shape is None:
             return
-        fits = len(c.shape) <= 2 and all(
-            not (isinstance(own, int) and isinstance(size, int)) or own in (1, size)
-            for own, size in zip(reversed(c.shape), reversed(shape), strict=False)
-        )
-        if not fits:
-            ctx.fail(f"C of shape {list(c.shape)} cannot be broadcast to {list(shape)}")
+        message = f"C of shape {list(c.shape)} cannot be broadcast to {list(shape)}"
+        if len(c.shape) > 2:
+            ctx.fail(message)
+        for own, size in zip(reversed(c.shape), reversed(shape), strict=False):
+            require_broadcast(ctx, own, size, message)
 
     def lowers(self, ctx: InferContext) -> bool:
         dtype, c = ctx.input(0).dtype, ctx.optional(2)

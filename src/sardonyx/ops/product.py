@@ -14,10 +14,10 @@ from sardonyx.kernels.pack import Pack, packed_size
 from sardonyx.kernels.point import compute_dtype
 from sardonyx.kernels.slots import Slots
 from sardonyx.kernels.spec import Operand
-from sardonyx.ops.base import Fused, LowerContext
+from sardonyx.ops.base import Fused, InferContext, LowerContext
 from sardonyx.symbols import Dim, ceildiv, known_equal, minimum, product, symbol
 
-__all__ = ["SUPPORTED", "Matrix", "lower_product"]
+__all__ = ["SUPPORTED", "Matrix", "lower_product", "require_broadcast"]
 
 SUPPORTED = (
     dtypes.float32, dtypes.float64, dtypes.float16, dtypes.bfloat16, dtypes.int32, dtypes.int64, dtypes.uint32,
@@ -27,6 +27,13 @@ SUPPORTED = (
 
 UNPACKED_ROWS = 32
 """Fewest rows of A for which a B made at run time is packed: fewer would not read it often enough to pay."""
+
+
+def require_broadcast(ctx: InferContext, own: Dim, size: Dim, message: str) -> None:
+    """A dimension must be 1 or ``size``: checked now where that can be seen, else when the model runs."""
+    if isinstance(own, int) and isinstance(size, int) and own not in (1, size):
+        ctx.fail(message)
+    ctx.require_equal((own - 1) * (own - size), 0, message)
 
 
 def merge(shape: Sequence[Dim], strides: Sequence[Dim]) -> list[tuple[Dim, Dim]]:
