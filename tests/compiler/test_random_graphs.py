@@ -51,7 +51,15 @@ class Writer:
         self.values[name] = shape
 
     def step(self) -> None:
-        choices = [self.unary, self.binary, self.constant_operand, self.transpose, self.product, self.reduce, self.slice]
+        choices = [
+            self.unary,
+            self.binary,
+            self.constant_operand,
+            self.transpose,
+            self.product,
+            self.reduce,
+            self.slice,
+        ]
         choices += [self.concat, self.softmax, self.reshape, self.split, self.norm, self.convolution, self.pad]
         choices[int(self.rng.integers(len(choices)))]()
 
@@ -107,14 +115,20 @@ class Writer:
             size = int(self.values[name][-1])
             begin, end, step = [(1, size, 1), (0, size - 1, 2), (size - 1, -size - 1, -1)][int(self.rng.integers(3))]
             bounds = [self.constant(np.array([v])) for v in (begin, end, -1, step)]
-            self.emit("Slice", [name, *bounds], (*self.values[name][:-1], len(range(size)[begin : None if end < 0 else end : step])))
+            self.emit(
+                "Slice",
+                [name, *bounds],
+                (*self.values[name][:-1], len(range(size)[begin : None if end < 0 else end : step])),
+            )
 
     def concat(self) -> None:
         left = self.pick(lambda shape: bool(shape) and isinstance(shape[-1], int))
         if left is None:
             return
         shape = self.values[left]
-        right = self.pick(lambda other: other[:-1] == shape[:-1] and len(other) == len(shape) and isinstance(other[-1], int))
+        right = self.pick(
+            lambda other: other[:-1] == shape[:-1] and len(other) == len(shape) and isinstance(other[-1], int)
+        )
         if right is not None:
             total = int(shape[-1]) + int(self.values[right][-1])
             self.emit("Concat", [left, right], (*shape[:-1], total), axis=-1)

@@ -25,7 +25,9 @@ def test_an_unknown_pass_cannot_be_switched_off() -> None:
 
 
 def test_a_switched_off_pass_does_not_run() -> None:
-    proto = model([helper.make_node("Identity", ["x"], ["t"]), helper.make_node("Relu", ["t"], ["y"])], {"x": [2]}, ["y"])
+    proto = model(
+        [helper.make_node("Identity", ["x"], ["t"]), helper.make_node("Relu", ["t"], ["y"])], {"x": [2]}, ["y"]
+    )
     assert op_types(optimised(proto, ["identities", "sweep"])[0]) == ["Relu"]
     assert op_types(optimised(proto, ["sweep"])[0]) == ["Identity", "Relu"]
 
