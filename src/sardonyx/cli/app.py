@@ -133,9 +133,12 @@ def inspect(
         str | None, typer.Option("--graph", metavar="PASS", help="The graph before and after one pass.")
     ] = None,
     kernels: Annotated[bool, typer.Option("--kernels", help="The compiled kernels.")] = False,
-    ir: Annotated[str | None, typer.Option("--ir", metavar="KERNEL", help="A kernel's LLVM IR.")] = None,
+    ir: Annotated[
+        str | None, typer.Option("--ir", metavar="KERNEL", help="A kernel's LLVM IR, by name or number of its call.")
+    ] = None,
     assembly: Annotated[
-        str | None, typer.Option("--assembly", metavar="KERNEL", help="A kernel's machine code as assembly.")
+        str | None,
+        typer.Option("--assembly", metavar="KERNEL", help="A kernel's machine code, by name or number of its call."),
     ] = None,
     buffers: Annotated[bool, typer.Option("--buffers", help="Where values lie in memory, and for how long.")] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Time per kernel, on inputs as for `run`.")] = False,
@@ -148,7 +151,7 @@ def inspect(
     """Look into a compiled model: steps, passes, kernels, LLVM IR, assembly, buffers, time per kernel.
 
     Without options it lists the steps. Examples: `sardonyx inspect m.onnx --passes`,
-    `sardonyx inspect m.onnx --graph fuse_activations`, `sardonyx inspect m.onnx --profile --random`.
+    `sardonyx inspect m.onnx --graph fold-constants`, `sardonyx inspect m.onnx --profile --random`.
     """
     with errors_as_messages(json):
         from sardonyx.cli import inspect as command
