@@ -32,7 +32,6 @@ WIDE_PANELS = 8
 """Panels from which on the last, narrower one is no longer worth code of its own."""
 
 PAGE = 4096
-CACHE_LINE = 64
 
 
 def epilogue_cost(program: PointProgram) -> int:
@@ -137,17 +136,11 @@ class _Emitter:
     def task(self) -> None:
         """One task: every depth block over all its tiles and panels."""
         b, k = self.b, self.spec.k
-        group = (self.last_panel - self.first_panel) * self.dim(k) * self.shape.columns
         if self.in_registers:
-            self.next_panels = group
             self.tiles(b.i64(0), k if isinstance(k, int) else self.dim(k))
             return
         with b.loop(self.dim(self.depth_blocks)) as part:
             start = part * self.dim(self.depth)
-            last = start + self.dim(self.depth) >= self.dim(k)
-            self.next_panels = b.select(
-                last, group - start * self.shape.columns, self.dim(self.depth) * self.shape.columns
-            )
             self.tiles(start, b.minimum(self.dim(self.depth), self.dim(k) - start))
         self.finish_block()
 
@@ -170,18 +163,18 @@ class _Emitter:
             for height, number in split_rows(spec.m, rows):
                 first, last = b.maximum(self.first_tile, begin), b.minimum(self.last_tile, begin + number)
                 with b.loop(last, first) as tile:
-                    self.tile(tile, self.row(tile), height, start, depth)
+                    self.tile(self.row(tile), height, start, depth)
                 begin += number
             return
         m = self.dim(spec.m)
         full = m // rows
         with b.loop(b.minimum(self.last_tile, full), self.first_tile) as tile:
-            self.tile(tile, tile * rows, rows, start, depth)
+            self.tile(tile * rows, rows, start, depth)
         with b.if_(self.last_tile > full):
             first = full * rows
-            emit_rest(b, m - first, rows, lambda at, height: self.tile(full, first + at, height, start, depth))
+            emit_rest(b, m - first, rows, lambda at, height: self.tile(first + at, height, start, depth))
 
-    def tile(self, index: Value, row: Value, height: int, start: Value, depth: Value | int) -> None:
+    def tile(self, row: Value, height: int, start: Value, depth: Value | int) -> None:
         """One tile of rows against the task's panels."""
         b, spec, columns = self.b, self.spec, self.shape.columns
         a = self.a.at(row * self.dim(spec.a_row) + start)
@@ -198,7 +191,7 @@ class _Emitter:
         def panel(place: Value, vectors: int, last_columns: int = 0) -> None:
             weights, level, mask = self.weights(place, start, depth, vectors, last_columns)
             initial = None if self.in_registers else self.load_block(row, place, height, vectors, start)
-            ahead = self.prefetcher(origin, apart, height, weights, index)
+            ahead = self.prefetcher(origin, apart, height)
             sums = emit_tile(
                 b,
                 offsets,
@@ -228,37 +221,18 @@ class _Emitter:
         with b.if_(self.last_panel > full):
             panel(b.i64(full), -(-rest // self.shape.lanes), rest)
 
-    def prefetcher(
-        self, rows: Pointer, apart: Sequence[Value | int], height: int, weights: Pointer, tile: Value
-    ) -> Callable[[Value], None] | None:
-        """What to ask for while a tile is summed: the rows of the next tile, and a share of the panels that come after
-        those of this task, so that both come from memory at an even rate."""
-        b, spec, columns = self.b, self.spec, self.shape.columns
+    def prefetcher(self, rows: Pointer, apart: Sequence[Value | int], height: int) -> Callable[[Value], None] | None:
+        """Asks for the rows of the next tile while a tile is summed."""
+        b, spec = self.b, self.spec
         if height < self.shape.rows // 2 or (isinstance(spec.k, int) and spec.k < 2 * AHEAD_STEPS):
             return None
-        line = CACHE_LINE // spec.dtype.itemsize
-        lines = AHEAD_STEPS * columns // line
-        tiles = self.sharing_tiles()
-        share = (tiles + (lines - 1)) // tiles
-        first = b.minimum((tile if self.in_registers else tile - self.first_tile) * share, lines)
-        last = b.minimum(first + share, lines)
 
         def ahead(k: Value) -> None:
             following = rows.at(k + height * self.dim(spec.a_row))
             for offset in apart:
                 b.prefetch(following.at(offset), locality=2)
-            if spec.b_row is None:
-                panel = weights.at(self.next_panels + k * columns)
-                with b.loop(last, first) as place:
-                    b.prefetch(panel.at(place * line), locality=2)
 
         return ahead
-
-    def sharing_tiles(self) -> Value:
-        """The number of tiles that go over the same panels before others are needed."""
-        b, m = self.b, self.spec.m
-        full = self.dim(self.grid.tiles) if isinstance(m, int) else self.dim(m) // self.shape.rows
-        return b.maximum(full if self.in_registers else b.minimum(full, self.last_tile - self.first_tile), 1)
 
     def weights(
         self, place: Value, start: Value, depth: Value | int, vectors: int, columns: int

@@ -39,6 +39,11 @@ __all__ = [
 
 # Multiply-adds that must be in flight to hide their latency: 4 to 5 cycles, two a cycle.
 INDEPENDENT_SUMS = 8
+PANEL_AHEAD = 128
+"""Steps that B is prefetched ahead of where it is read: for all but the lowest tiles longer than memory takes."""
+PREFETCH_ROWS = 6
+"""Fewest rows of a tile that has time to prefetch beside its loads."""
+CACHE_LINE = 64
 AHEAD_STEPS = 16
 """Steps of the innermost loop between two times that prefetches are made: a cache line of float32 of each row of A."""
 
@@ -274,6 +279,8 @@ class _Tile:
         """One step of k: a vector row of B times one element of each row of A; ``ahead`` is added to k."""
         moved = self.panel.at(_plus(b_offset, k * level.b)).at(ahead * level.b)
         lanes = self.type.lanes
+        if len(self.rows) >= PREFETCH_ROWS:
+            self.prefetch(moved.at(level.b * PANEL_AHEAD))
         columns = [moved.load(v * lanes, lanes, mask).to(self.type.dtype) for v, mask in enumerate(self.masks)]
         along = _plus(a_offset, k * level.a)
         for (pointer, offset), totals in zip(self.rows, sums, strict=True):
@@ -283,6 +290,12 @@ class _Tile:
             value = self.b.splat(element.load().to(self.type.dtype), lanes)
             for column, total in zip(columns, totals, strict=True):
                 total.set(multiply_add(self.b, value, column, total.get()))
+
+    def prefetch(self, row: Pointer) -> None:
+        """Asks for a row of B: tiles take it too slowly for the machine's own prefetching to run far enough ahead."""
+        itemsize = row.dtype.itemsize
+        for line in range(0, len(self.masks) * self.type.lanes * itemsize, CACHE_LINE):
+            self.b.prefetch(row.at(line // itemsize), locality=2)
 
     def total(self, chains: Sequence[Var]) -> Value:
         """The partial sums of one result added up pairwise."""
