@@ -11,9 +11,12 @@ import numpy.typing as npt
 import pytest
 
 from ops.run_record import run_record
+from sardonyx import dtypes
 from sardonyx.errors import InvalidModelError
+from sardonyx.kernels.conv import Loop, Tap
+from sardonyx.kernels.conv_plan import plan_cut
 from sardonyx.ops.conv import Conv
-from sardonyx.targets import AVX2, BASELINE, Target
+from sardonyx.targets import AVX2, AVX512, BASELINE, Target
 
 Array = npt.NDArray[Any]
 
@@ -156,6 +159,17 @@ def test_a_symbolic_input_smaller_than_the_kernel_gives_nothing() -> None:
     given = simple((1, 8, 5, 2), 16, (3, 3))
     got = run_record(Conv(), [given["x"], given["w"], given["bias"]], symbolic=[(0, 2), (0, 3)])
     assert got.shape == (1, 16, 3, 0)
+
+
+def test_symbolic_channels_are_those_of_the_weights() -> None:
+    for group in (1, 4, 8):
+        check(simple((2, 8, 6, 6), 16, (3, 3), pad=1, group=group), symbolic=[(0, 0), (0, 1), (0, 2), (0, 3)])
+
+
+def test_planning_huge_images_is_quick() -> None:
+    for size in (2**31 - 1, 2**30, 3 * 10**9):
+        loops = (Loop(1, 0, 0), Loop(size, 64, 64), Loop(size, 64, 64))
+        assert plan_cut(AVX512, dtypes.float32, 1, 64, loops, (Tap(3, 64),), 192).unit_pixels < 1000
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float16, ml_dtypes.bfloat16])

@@ -91,7 +91,8 @@ def _even(items: int, tasks: int, others: int = 1) -> int:
         blocks = -(-items // each) * others
         return sum(-(-blocks // threads) * threads * each for threads in (2, 4)) / (items * others)
 
-    return min(range(max(1, wanted // 2), wanted + wanted // 2 + 1), key=lambda each: (idle(each), abs(each - wanted)))
+    choices = range(max(1, wanted // 2), wanted + wanted // 2 + 1, max(1, wanted // 64))
+    return min(choices, key=lambda each: (idle(each), abs(each - wanted)))
 
 
 def _tile(target: Target, dtype: DType, results: int, loops: tuple[Loop, ...]) -> TileShape:

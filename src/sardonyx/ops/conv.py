@@ -129,7 +129,7 @@ class Conv(Anchor):
         x, w = ctx.input(0), ctx.input(1)
         if x.shape is None or w.shape is None or not 3 <= len(x.shape) <= 5 or x.dtype not in FLOATS:
             return False
-        return isinstance(x.shape[1], int) and all(isinstance(size, int) and size > 0 for size in w.shape)
+        return all(isinstance(size, int) and size > 0 for size in w.shape)
 
     def flat(self, ctx: InferContext) -> bool:
         """Whether every pixel of the input gives one of the output: a product over pixels."""
@@ -149,10 +149,11 @@ class Conv(Anchor):
         assert window is not None
         dtype = compute_dtype(x.dtype)
         weights, strides = self.weights(ctx)
+        channels = weights.channels * self.group
         bias = ctx.contiguous(2) if ctx.infer.optional(2) is not None else None
         if few_channels(ctx.target, dtype, self.group, weights.channels, weights.results):
             output = ctx.output(0, channels_last(len(window.kernel) + 2))
-            direct_sums(ctx, dtype, plain_input(ctx), weights, bias, window, output)
+            direct_sums(ctx, dtype, plain_input(ctx, channels), weights, bias, window, output)
             return
         positions = ctx.outputs[0].shape
         assert positions is not None
@@ -163,9 +164,9 @@ class Conv(Anchor):
                 maximum((axis.size - 1) * axis.step + extent, 0)
                 for axis, extent in zip(axes, window.extents, strict=True)
             ]
-            source = pad_input(ctx, dtype, window.begin, used, window.strides[-1])
+            source = pad_input(ctx, dtype, channels, window.begin, used, window.strides[-1])
         else:
-            source = plain_input(ctx)
+            source = plain_input(ctx, channels)
         output = ctx.output(0, channels_last(len(positions)))
         product_of_taps(ctx, dtype, source, weights, bias, axes, output, flat=self.flat(ctx.infer))
 

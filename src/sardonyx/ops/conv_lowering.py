@@ -101,24 +101,23 @@ class Weights:
     group_stride: int
 
 
-def plain_input(ctx: LowerContext, index: int = 0) -> Source:
-    """The input channels last, as it is."""
-    operand = ctx.contiguous(index, channels_last(ctx.input(index).rank))
-    batch, channels, *spatial = operand.shape
-    return Source(operand, tuple(spatial), tuple(dense_strides([batch, *spatial], channels)))
+def plain_input(ctx: LowerContext, channels: int | None = None) -> Source:
+    """Input 0 channels last, as it is; ``channels`` is their number where it is known from elsewhere."""
+    operand = ctx.contiguous(0, channels_last(ctx.input(0).rank))
+    batch, own, *spatial = operand.shape
+    return Source(operand, tuple(spatial), tuple(dense_strides([batch, *spatial], channels or own)))
 
 
 def pad_input(
-    ctx: LowerContext, dtype: DType, begin: Sequence[Dim], padded: Sequence[Dim], step: int = 1, index: int = 0
+    ctx: LowerContext, dtype: DType, channels: int, begin: Sequence[Dim], padded: Sequence[Dim], step: int = 1
 ) -> Source:
-    """The input copied to scratch with zeros around, converted to ``dtype``; of its end only what fits ``padded``.
+    """Input 0 copied to scratch with zeros around, converted to ``dtype``; of its end only what fits ``padded``.
 
     ``step`` is how many pixels neighbouring results are apart in a row: pixels get a distance that keeps those results'
     inputs out of one set of the first cache.
     """
-    source = plain_input(ctx, index)
-    batch, channels = source.operand.shape[:2]
-    assert isinstance(channels, int)
+    source = plain_input(ctx, channels)
+    batch = source.operand.shape[0]
     pitch = channels + (LINE // dtype.itemsize if channels * dtype.itemsize * step % SET_PERIOD == 0 else 0)
     scratch = ctx.scratch(dtype, batch * product(padded) * pitch)
     merged = pitch == channels and source.strides[-1] == channels

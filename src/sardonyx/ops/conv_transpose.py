@@ -129,7 +129,7 @@ class ConvTranspose(Anchor):
         x, w, sides = ctx.input(0), ctx.input(1), self.sides(ctx)
         if x.shape is None or w.shape is None or sides is None or not 3 <= len(x.shape) <= 5 or x.dtype not in FLOATS:
             return False
-        known = isinstance(x.shape[1], int) and all(isinstance(size, int) and size > 0 for size in w.shape)
+        known = all(isinstance(size, int) and size > 0 for size in w.shape)
         # which taps a phase has must be known when the code is made
         return known and prod(self.strides) <= MAX_PHASES and all(isinstance(side.begin, int) for side in sides)
 
@@ -152,7 +152,7 @@ class ConvTranspose(Anchor):
                 reach = phase.axis.first + (phase.axis.taps - 1) * phase.axis.tap_step
                 end = maximum(end, phase.axis.size + reach)
             padded.append(end + begin)
-        source = pad_input(ctx, dtype, before, padded)
+        source = pad_input(ctx, dtype, weights.channels * self.group, before, padded)
         bias = ctx.contiguous(2) if ctx.infer.optional(2) is not None else None
         output = ctx.output(0, channels_last(len(x.shape)))
         for chosen in itertools.product(*phases):
