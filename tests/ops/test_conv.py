@@ -13,8 +13,7 @@ import pytest
 from ops.run_record import run_record
 from sardonyx import dtypes
 from sardonyx.errors import InvalidModelError
-from sardonyx.kernels.conv import Loop, Tap
-from sardonyx.kernels.conv_plan import plan_cut
+from sardonyx.kernels.conv_plan import Loop, Tap, plan_cut
 from sardonyx.ops.conv import Conv
 from sardonyx.targets import AVX2, AVX512, BASELINE, Target
 

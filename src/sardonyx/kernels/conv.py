@@ -24,15 +24,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sardonyx.dtypes import DType
+from sardonyx.kernels.conv_plan import Cut, Loop, Tap
 from sardonyx.kernels.gemm import epilogue_cost
-from sardonyx.kernels.gemm_tile import AHEAD_STEPS, Level, TileShape, emit_rest, emit_tile, split_rows
+from sardonyx.kernels.gemm_tile import AHEAD_STEPS, Level, emit_rest, emit_tile, split_rows
 from sardonyx.kernels.map import unravel
 from sardonyx.kernels.point import PointProgram, Position, emit_point, emit_store
 from sardonyx.kernels.sizes import emit_dim
 from sardonyx.lang import KernelBuilder, Pointer, Type, Value
 from sardonyx.symbols import Dim, ceildiv, product, symbol
 
-__all__ = ["Conv", "Loop", "Tap"]
+__all__ = ["Conv"]
 
 REGISTER_EPILOGUE = 6
 """Most pointwise operations that are applied while all sums are in registers."""
@@ -40,37 +41,12 @@ CACHE_LINE = 64
 
 
 @dataclass(frozen=True)
-class Loop:
-    """One loop over output positions: how many, and how far one step moves in the input and in the output.
-
-    The position that the epilogue sees is ``start + scale * i`` (phases of a transposed convolution).
-    """
-
-    size: Dim
-    a: Dim
-    out: Dim
-    start: int = 0
-    scale: int = 1
-
-
-@dataclass(frozen=True)
-class Tap:
-    """One reduction loop outside of the merged depth: its count and its step in the input."""
-
-    count: int
-    a: Dim
-
-
-@dataclass(frozen=True)
 class Conv:
     """One convolution; sizes and strides are in elements, ints or expressions of ``s0, s1 ...``.
 
     Buffers: 0 output, 1 input, 2 packed weights, 3 bias (with ``bias``), then the epilogue's. ``loops`` are batch and
-    spatial loops, the innermost last; ``results`` and ``channels`` count per group. A unit is ``unit_rows`` steps of
-    the loop before the last (which then must have a constant size) times up to ``unit_pixels`` steps of the last.
-    ``blocked``: the first tap is the loop around the units of a task.
-
-    ``program`` gets the sum as its first carried value at the position of (loops ..., channel).
+    spatial loops, the innermost last; ``results`` and ``channels`` count per group. ``program`` gets the sum as its
+    first carried value at the position of (loops ..., channel).
     """
 
     dtype: DType
@@ -81,12 +57,7 @@ class Conv:
     loops: tuple[Loop, ...]
     taps: tuple[Tap, ...]
     depth: int
-    tile: TileShape
-    unit_rows: int
-    unit_pixels: int
-    units_per_task: int
-    panels_per_task: int
-    blocked: bool
+    cut: Cut
     bias: DType | None
     program: PointProgram
     sizes: int
@@ -98,7 +69,7 @@ class Conv:
     @property
     def panels(self) -> int:
         """Panels of one group."""
-        return -(-self.results // self.tile.columns)
+        return -(-self.results // self.cut.tile.columns)
 
     @property
     def units(self) -> Dim:
@@ -107,13 +78,15 @@ class Conv:
 
     def tasks(self) -> Dim:
         """The number of parallel tasks, in the kernel's own slots."""
-        return ceildiv(self.groups * self.panels, self.panels_per_task) * ceildiv(self.units, self.units_per_task)
+        return ceildiv(self.groups * self.panels, self.cut.panels_per_task) * ceildiv(
+            self.units, self.cut.units_per_task
+        )
 
     def _unit_extents(self) -> list[Dim]:
         outer: list[Dim] = [loop.size for loop in self.loops[:-1]]
-        if self.unit_rows > 1:
-            outer[-1] = ceildiv(outer[-1], self.unit_rows)
-        return [*outer, ceildiv(self.loops[-1].size, self.unit_pixels)]
+        if self.cut.unit_rows > 1:
+            outer[-1] = ceildiv(outer[-1], self.cut.unit_rows)
+        return [*outer, ceildiv(self.loops[-1].size, self.cut.unit_pixels)]
 
     def emit(self, b: KernelBuilder) -> None:
         _Emitter(self, b).emit()
@@ -128,23 +101,23 @@ class _Emitter:
         self.weights = b.buffer(2, spec.dtype)
         self.bias = b.buffer(3, spec.bias) if spec.bias is not None else None
         self.first_buffer = 4 if spec.bias is not None else 3
-        self.panel_size = math.prod(tap.count for tap in spec.taps) * spec.depth * spec.tile.columns
+        self.panel_size = math.prod(tap.count for tap in spec.taps) * spec.depth * spec.cut.tile.columns
         offset: Dim = symbol(f"i{len(spec.loops)}")
         for place, loop in enumerate(spec.loops):
             offset = offset + symbol(f"i{place}") * loop.out
         self.store_offset = offset
-        self.blocks = spec.taps[0].count if spec.blocked else 1
+        self.blocks = spec.taps[0].count if spec.cut.blocked else 1
         self.block_size = self.panel_size // self.blocks
         pixels = spec.loops[-1].size
-        self.unit_capacity = spec.unit_rows * (
-            min(spec.unit_pixels, pixels) if isinstance(pixels, int) else spec.unit_pixels
+        self.unit_capacity = spec.cut.unit_rows * (
+            min(spec.cut.unit_pixels, pixels) if isinstance(pixels, int) else spec.cut.unit_pixels
         )
         self.ahead_lines = self.prefetched_lines()
         self.ahead = b.var(b.i64(0))
-        self.in_memory = spec.blocked or epilogue_cost(spec.program) > REGISTER_EPILOGUE
+        self.in_memory = spec.cut.blocked or epilogue_cost(spec.program) > REGISTER_EPILOGUE
         if self.in_memory:
-            capacity = spec.units_per_task * self.unit_capacity if spec.blocked else spec.tile.rows
-            self.sums = b.local(spec.dtype, capacity * spec.tile.columns)
+            capacity = spec.cut.units_per_task * self.unit_capacity if spec.cut.blocked else spec.cut.tile.rows
+            self.sums = b.local(spec.dtype, capacity * spec.cut.tile.columns)
 
     def prefetched_lines(self) -> int:
         """Cache lines of the weights after this block to ask for at each of a tile's prefetches.
@@ -156,8 +129,10 @@ class _Emitter:
         known = isinstance(spec.loops[-1].size, int)
         if not known or bytes_ < self.b.target.caches.l2 // 2 or spec.depth < 2 * AHEAD_STEPS:
             return 0
-        tiles = spec.units_per_task * (1 if spec.unit_rows > 1 else max(1, -(-self.unit_capacity // spec.tile.rows)))
-        return -(-AHEAD_STEPS * spec.tile.columns * spec.dtype.itemsize // (CACHE_LINE * tiles))
+        tiles = spec.cut.units_per_task * (
+            1 if spec.cut.unit_rows > 1 else max(1, -(-self.unit_capacity // spec.cut.tile.rows))
+        )
+        return -(-AHEAD_STEPS * spec.cut.tile.columns * spec.dtype.itemsize // (CACHE_LINE * tiles))
 
     def number(self, dim: Dim) -> Value:
         return emit_dim(self.b, dim, lambda name: self.b.size(int(name[1:])))
@@ -166,22 +141,22 @@ class _Emitter:
         b, spec = self.b, self.spec
         extents = [self.number(extent) for extent in spec._unit_extents()]
         units = self.number(spec.units)
-        unit_blocks = self.number(ceildiv(spec.units, spec.units_per_task))
+        unit_blocks = self.number(ceildiv(spec.units, spec.cut.units_per_task))
         all_panels = spec.groups * spec.panels
         with b.tasks() as task:
-            first_panel = task // unit_blocks * spec.panels_per_task
-            last_panel = b.minimum(first_panel + spec.panels_per_task, all_panels)
-            first_unit = task % unit_blocks * spec.units_per_task
-            last_unit = b.minimum(first_unit + spec.units_per_task, units)
+            first_panel = task // unit_blocks * spec.cut.panels_per_task
+            last_panel = b.minimum(first_panel + spec.cut.panels_per_task, all_panels)
+            first_unit = task % unit_blocks * spec.cut.units_per_task
+            last_unit = b.minimum(first_unit + spec.cut.units_per_task, units)
             with b.loop(last_panel, first_panel) as panel:
 
                 def units_of(tiles: _Tiles) -> None:
                     with b.loop(last_unit, first_unit) as unit:
-                        tiles.first_sum = (unit - first_unit) * self.unit_capacity if spec.blocked else b.i64(0)
+                        tiles.first_sum = (unit - first_unit) * self.unit_capacity if spec.cut.blocked else b.i64(0)
                         self.unit(tiles, unravel(b, unit, extents))
 
                 def body(vectors: int, tail: bool, panel: Value = panel) -> None:
-                    if not spec.blocked:
+                    if not spec.cut.blocked:
                         self.ahead.set(0)
                         units_of(_Tiles(self, panel, vectors, tail))
                         return
@@ -196,11 +171,11 @@ class _Emitter:
     def panel(self, panel: Value, body: Callable[[int, bool], None]) -> None:
         """The body for full panels and for the last one of a group, which may be narrower."""
         spec, b = self.spec, self.b
-        rest = spec.results % spec.tile.columns
+        rest = spec.results % spec.cut.tile.columns
         if not rest:
-            body(spec.tile.vectors, False)
+            body(spec.cut.tile.vectors, False)
             return
-        vectors = -(-rest // spec.tile.lanes)
+        vectors = -(-rest // spec.cut.tile.lanes)
         if spec.panels == 1:
             body(vectors, True)
             return
@@ -208,22 +183,22 @@ class _Emitter:
             with last:
                 body(vectors, True)
             with full:
-                body(spec.tile.vectors, False)
+                body(spec.cut.tile.vectors, False)
 
     def unit(self, tiles: _Tiles, index: list[Value]) -> None:
         """One unit: its tiles, whose number is known where sizes are."""
         spec, b = self.spec, self.b
         inner = spec.loops[-1].size
-        start = index[-1] * spec.unit_pixels
+        start = index[-1] * spec.cut.unit_pixels
         outer = index[:-1]
-        if spec.unit_rows > 1:
+        if spec.cut.unit_rows > 1:
             self.row_tiles(tiles, outer)
-        elif isinstance(inner, int) and inner % spec.unit_pixels == 0:
-            self.constant_tiles(tiles, outer, start, spec.unit_pixels)
-        elif isinstance(inner, int) and inner < spec.unit_pixels:
+        elif isinstance(inner, int) and inner % spec.cut.unit_pixels == 0:
+            self.constant_tiles(tiles, outer, start, spec.cut.unit_pixels)
+        elif isinstance(inner, int) and inner < spec.cut.unit_pixels:
             self.constant_tiles(tiles, outer, start, inner)
         else:
-            self.variable_tiles(tiles, outer, start, b.minimum(self.number(inner) - start, spec.unit_pixels))
+            self.variable_tiles(tiles, outer, start, b.minimum(self.number(inner) - start, spec.cut.unit_pixels))
 
     def row_tiles(self, tiles: _Tiles, outer: list[Value]) -> None:
         """One tile over several short rows."""
@@ -231,32 +206,32 @@ class _Emitter:
         rows, width = spec.loops[-2].size, spec.loops[-1].size
         assert isinstance(rows, int)
         assert isinstance(width, int)
-        first = outer[-1] * spec.unit_rows
+        first = outer[-1] * spec.cut.unit_rows
         outer = [*outer[:-1], first]
-        rest = rows % spec.unit_rows
+        rest = rows % spec.cut.unit_rows
         if not rest:
-            tiles.tile(outer, b.i64(0), 0, spec.unit_rows, width)
+            tiles.tile(outer, b.i64(0), 0, spec.cut.unit_rows, width)
             return
-        if rows < spec.unit_rows:
+        if rows < spec.cut.unit_rows:
             tiles.tile(outer, b.i64(0), 0, rest, width)
             return
-        with b.if_else(first + spec.unit_rows > rows) as (last, full):
+        with b.if_else(first + spec.cut.unit_rows > rows) as (last, full):
             with last:
                 tiles.tile(outer, b.i64(0), 0, rest, width)
             with full:
-                tiles.tile(outer, b.i64(0), 0, spec.unit_rows, width)
+                tiles.tile(outer, b.i64(0), 0, spec.cut.unit_rows, width)
 
     def constant_tiles(self, tiles: _Tiles, outer: list[Value], start: Value, count: int) -> None:
         """A known number of pixels, in tiles of nearly equal height."""
         done = 0
-        for height, number in split_rows(count, self.spec.tile.rows):
+        for height, number in split_rows(count, self.spec.cut.tile.rows):
             with self.b.loop(number) as tile:
                 tiles.tile(outer, start, tile * height + done, 1, height)
             done += height * number
 
     def variable_tiles(self, tiles: _Tiles, outer: list[Value], start: Value, count: Value) -> None:
         """Full tiles, then smaller ones."""
-        b, rows = self.b, self.spec.tile.rows
+        b, rows = self.b, self.spec.cut.tile.rows
         full = count // rows
         with b.loop(full) as tile:
             tiles.tile(outer, start, tile * rows, 1, rows)
@@ -293,14 +268,14 @@ class _Tiles:
         if block is not None:
             self.weights = self.weights.at(block * emitter.block_size)
             self.source = self.source.at(block * emitter.number(spec.taps[0].a))
-        in_group = panel % spec.panels * spec.tile.columns
+        in_group = panel % spec.panels * spec.cut.tile.columns
         self.channel = group * spec.results + in_group
         self.left = emitter.b.i64(spec.results) - in_group
 
     def tile(self, outer: list[Value], start: Value, pixel: Value | int, rows: int, width: int) -> None:
         """``rows`` x ``width`` output pixels from (outer ..., start + pixel) on, in registers."""
         emitter, first = self.emitter, start + pixel
-        place = self.first_sum + pixel if emitter.spec.blocked else self.first_sum
+        place = self.first_sum + pixel if emitter.spec.cut.blocked else self.first_sum
         if self.finish:
             self.store_from_memory(outer, first, rows, width, place)
             return
@@ -332,20 +307,20 @@ class _Tiles:
             self.weights,
             self.levels(),
             start=self.start(len(pixels)) if self.block is None else self.kept(place, len(pixels)),
-            lanes=spec.tile.lanes,
+            lanes=spec.cut.tile.lanes,
             ahead=self.prefetch if emitter.ahead_lines else None,
-            whole=spec.tile.vectors,
+            whole=spec.cut.tile.vectors,
         )
 
     # -- sums in memory ------------------------------------------------------------------------------------------
 
     def _sum_at(self, place: Value, vector: int) -> Value:
-        tile = self.emitter.spec.tile
+        tile = self.emitter.spec.cut.tile
         return place * tile.columns + vector * tile.lanes
 
     def clear(self, count: Value) -> None:
         """Puts the bias into the first ``count`` pixels' sums."""
-        zero = self.emitter.b.zero(Type(self.emitter.spec.dtype, self.emitter.spec.tile.lanes))
+        zero = self.emitter.b.zero(Type(self.emitter.spec.dtype, self.emitter.spec.cut.tile.lanes))
         (first,) = self.start(1) or [[zero] * self.vectors]
         with self.emitter.b.loop(count) as place:
             self.keep([first], place)
@@ -358,7 +333,7 @@ class _Tiles:
 
     def kept(self, place: Value, count: int) -> list[list[Value]]:
         """Reads the sums of ``count`` pixels."""
-        lanes = self.emitter.spec.tile.lanes
+        lanes = self.emitter.spec.cut.tile.lanes
         return [
             [self.emitter.sums.load(self._sum_at(place + number, vector), lanes) for vector in range(self.vectors)]
             for number in range(count)
@@ -389,16 +364,16 @@ class _Tiles:
 
     def levels(self) -> list[Level]:
         spec = self.emitter.spec
-        levels = [Level(spec.depth, 1, spec.tile.columns)]
-        b_step = spec.depth * spec.tile.columns
-        for tap in reversed(spec.taps[1:] if spec.blocked else spec.taps):
+        levels = [Level(spec.depth, 1, spec.cut.tile.columns)]
+        b_step = spec.depth * spec.cut.tile.columns
+        for tap in reversed(spec.taps[1:] if spec.cut.blocked else spec.taps):
             a = tap.a if isinstance(tap.a, int) else self.emitter.number(tap.a)
             levels.insert(0, Level(tap.count, a, b_step))
             b_step *= tap.count
         return levels
 
     def mask(self, vector: int) -> Value | None:
-        lanes = self.emitter.spec.tile.lanes
+        lanes = self.emitter.spec.cut.tile.lanes
         if not self.tail or vector < self.vectors - 1 or self.emitter.spec.results % lanes == 0:
             return None
         return self.emitter.b.tail_mask(self.left - vector * lanes, lanes)
@@ -408,7 +383,7 @@ class _Tiles:
         emitter, spec = self.emitter, self.emitter.spec
         if emitter.bias is None:
             return None
-        lanes = spec.tile.lanes
+        lanes = spec.cut.tile.lanes
         loaded = [
             emitter.bias.load(self.channel + vector * lanes, lanes, self.mask(vector)).to(spec.dtype)
             for vector in range(self.vectors)
@@ -422,7 +397,7 @@ class _Tiles:
             for value, loop in zip(index, spec.loops, strict=True)
         ]
         for vector, value in enumerate(vectors):
-            channel = self.channel + vector * spec.tile.lanes
-            place = Position([*position, channel], spec.tile.lanes, len(position), self.mask(vector))
+            channel = self.channel + vector * spec.cut.tile.lanes
+            place = Position([*position, channel], spec.cut.tile.lanes, len(position), self.mask(vector))
             (result,) = emit_point(b, spec.program, place, [value], emitter.first_buffer, spec.sizes)
             emit_store(b, 0, spec.out_dtype, emitter.store_offset, result, place)

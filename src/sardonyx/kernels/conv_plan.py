@@ -6,12 +6,11 @@ import math
 from dataclasses import dataclass
 
 from sardonyx.dtypes import DType
-from sardonyx.kernels.conv import Loop, Tap
 from sardonyx.kernels.gemm_tile import TileShape
-from sardonyx.symbols import ceildiv, product
+from sardonyx.symbols import Dim, ceildiv, product
 from sardonyx.targets import Target
 
-__all__ = ["Cut", "plan_cut"]
+__all__ = ["Cut", "Loop", "Tap", "plan_cut"]
 
 TASKS = 32
 """Tasks a large layer is cut into: enough that a few more or less on one thread do not matter."""
@@ -24,8 +23,35 @@ PIXELS = 112
 
 
 @dataclass(frozen=True)
+class Loop:
+    """One loop over output positions: how many, and how far one step moves in the input and in the output.
+
+    The position that the epilogue sees is ``start + scale * i`` (phases of a transposed convolution).
+    """
+
+    size: Dim
+    a: Dim
+    out: Dim
+    start: int = 0
+    scale: int = 1
+
+
+@dataclass(frozen=True)
+class Tap:
+    """One reduction loop outside of the merged depth: its count and its step in the input."""
+
+    count: int
+    a: Dim
+
+
+@dataclass(frozen=True)
 class Cut:
-    """The fields of ``Conv`` that say how it is cut."""
+    """How a convolution is cut.
+
+    A unit is ``unit_rows`` steps of the loop before the last (which then must have a constant size) times up to
+    ``unit_pixels`` steps of the last; a task does some units with some panels. ``blocked``: the first tap is the loop
+    around the units of a task.
+    """
 
     tile: TileShape
     unit_rows: int

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
-from sardonyx.kernels.conv import Conv, Loop, Tap
+from sardonyx.kernels.conv import Conv
 from sardonyx.kernels.conv_pack import ConvPack, Packing
 from sardonyx.kernels.conv_pad import ConvPad
-from sardonyx.kernels.conv_plan import plan_cut
+from sardonyx.kernels.conv_plan import Loop, Tap, plan_cut
 from sardonyx.kernels.depthwise import Depthwise
 from sardonyx.kernels.slots import Slots
 from sardonyx.kernels.spec import Operand
@@ -164,69 +164,69 @@ def product_of_taps(
 ) -> None:
     """One convolution as a product (kernels/conv.py); ``flat``: one tap that meets every pixel, in long loops."""
     slots = Slots()
-    pixel = source.strides[-1]
-    out_batch, out_channels, *out_sizes = output.shape
-    out_strides = dense_strides([out_batch, *out_sizes], out_channels)
-    loops = product_loops(output.shape, flat=flat)
-    images = Loop(slots.add(out_batch), slots.add(source.strides[0]), slots.add(out_strides[0]))
-    pixels = product(axis.size for axis in axes)
-    if flat and len(loops) == 2:
-        positions = [Loop(slots.add(out_batch * pixels), pixel, out_channels)]
-    elif flat:
-        positions = [images, Loop(slots.add(pixels), pixel, out_channels)]
-    else:
-        positions = [images]
-        for axis, stride, out in zip(axes, source.strides[1:], out_strides[1:], strict=True):
-            positions.append(
-                Loop(slots.add(axis.size), slots.add(stride * axis.step), slots.add(out), axis.start, axis.scale)
-            )
-    fused = ctx.epilogue(loops)
-    merged = axes[-1].tap_step == 1 and pixel == weights.channels
-    last = axes[-1].taps if merged else 1
-    outer = axes[:-1] if merged else axes
-    taps = tuple(
-        Tap(axis.taps, slots.add(stride * axis.tap_step))
-        for axis, stride in zip(outer, source.strides[1:], strict=False)
-        if axis.taps > 1
-    )
-    empty = any(axis.taps == 0 for axis in axes)
-    depth = 0 if empty else last * weights.channels
-    cut = plan_cut(ctx.target, dtype, weights.groups, weights.results, tuple(positions), taps, depth)
-    packing = Packing(
-        weights.groups,
-        weights.results,
-        cut.tile.columns,
-        (*((axis.taps, axis.weight_stride) for axis in axes), (weights.channels, weights.channel_stride)),
-        weights.group_stride,
-        weights.result_stride,
-    )
-    packed = weights.operand if empty else prepare(ctx, dtype, packing, weights)
+    loops = _output_loops(slots, source, axes, output, flat=flat)
+    taps, depth = _reduction(slots, source, axes, weights.channels)
+    cut = plan_cut(ctx.target, dtype, weights.groups, weights.results, loops, taps, depth)
+    reduction = (*((axis.taps, axis.weight_stride) for axis in axes), (weights.channels, weights.channel_stride))
+    strides = weights.group_stride, weights.result_stride
+    packing = Packing(weights.groups, weights.results, cut.tile.columns, reduction, *strides)
+    packed = prepare(ctx, dtype, packing, weights) if depth else weights.operand
+    fused = ctx.epilogue(product_loops(output.shape, flat=flat))
     kernel = Conv(
         dtype,
         output.dtype,
         weights.groups,
         weights.channels,
         weights.results,
-        tuple(positions),
+        loops,
         taps,
         depth,
-        cut.tile,
-        cut.unit_rows,
-        cut.unit_pixels,
-        cut.units_per_task,
-        cut.panels_per_task,
-        cut.blocked,
+        cut,
         None if bias is None else bias.dtype,
         fused.program,
         len(slots.sizes),
     )
-    first = sum((stride * axis.first for axis, stride in zip(axes, source.strides[1:], strict=True)), start=0 * pixel)
-    operand = source.operand
-    start = Operand(operand.buffer, operand.dtype, operand.shape, operand.strides, operand.offset + first)
-    operands = [output, start, packed, *([] if bias is None else [bias]), *fused.operands]
-    work = 2 * out_batch * pixels * weights.groups * weights.results
-    work = work * product(axis.taps for axis in axes) * weights.channels
+    offset = source.operand.offset
+    for axis, stride in zip(axes, source.strides[1:], strict=True):
+        offset = offset + stride * axis.first
+    operands = [output, replace(source.operand, offset=offset), packed]
+    operands += [*([] if bias is None else [bias]), *fused.operands]
+    positions = output.shape[0] * product(axis.size for axis in axes)
+    work = 2 * positions * weights.groups * weights.results * packing.depth
     ctx.call(kernel, operands, [*slots.sizes, *fused.sizes], slots.resolve(kernel.tasks()), work)
+
+
+def _output_loops(
+    slots: Slots, source: Source, axes: Sequence[Axis], output: Operand, *, flat: bool
+) -> tuple[Loop, ...]:
+    """The kernel's loops over output positions, as ``product_loops`` names them."""
+    batch, channels, *sizes = output.shape
+    strides = dense_strides([batch, *sizes], channels)
+    images = Loop(slots.add(batch), slots.add(source.strides[0]), slots.add(strides[0]))
+    if flat:
+        pixels = product(axis.size for axis in axes)
+        if isinstance(batch, int):
+            return (Loop(slots.add(batch * pixels), source.strides[-1], channels),)
+        return (images, Loop(slots.add(pixels), source.strides[-1], channels))
+    spatial = [
+        Loop(slots.add(axis.size), slots.add(stride * axis.step), slots.add(out), axis.start, axis.scale)
+        for axis, stride, out in zip(axes, source.strides[1:], strides[1:], strict=True)
+    ]
+    return (images, *spatial)
+
+
+def _reduction(slots: Slots, source: Source, axes: Sequence[Axis], channels: int) -> tuple[tuple[Tap, ...], int]:
+    """The taps that are loops, and the depth inside of them: the channels, with the last dimension's taps where these
+    are adjacent in memory; 0 where a phase has no taps."""
+    if any(axis.taps == 0 for axis in axes):
+        return (), 0
+    merged = axes[-1].tap_step == 1 and source.strides[-1] == channels
+    taps = [
+        Tap(axis.taps, slots.add(stride * axis.tap_step))
+        for axis, stride in zip(axes[:-1] if merged else axes, source.strides[1:], strict=False)
+        if axis.taps > 1
+    ]
+    return tuple(taps), channels * (axes[-1].taps if merged else 1)
 
 
 def few_channels(target: Target, dtype: DType, groups: int, channels: int, results: int) -> bool:
