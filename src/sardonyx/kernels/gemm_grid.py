@@ -24,7 +24,7 @@ GROUP_PANELS = 4
 """Panels of columns in one task."""
 
 FEW_TASKS = 8
-SMALL_TASK = 1 << 19
+SMALL_TASK = 1 << 17
 """Multiply-adds under which a task is not worth cutting further."""
 
 
