@@ -171,13 +171,12 @@ def _bind_symbols(nodes: NodeRegion, info: GraphInfo) -> tuple[list[str], list[D
 
 
 def _checks(nodes: NodeRegion, info: GraphInfo, known: set[str]) -> list[tuple[Dim, Dim, str]]:
-    """The run-time checks whose sizes this region knows."""
-    inside = {repr(info.contexts[node].node) for node in nodes.nodes}
+    """The run-time checks of a region's nodes whose sizes it knows, each once."""
     found: dict[tuple[Dim, Dim], str] = {}
-    for a, b, message in info.checks:
-        known_here = (a, b) not in found and free_symbols(a) | free_symbols(b) <= known
-        if known_here and any(name in message for name in inside):
-            found[a, b] = message
+    for node in nodes.nodes:
+        for a, b, message in info.checks.get(node, ()):
+            if free_symbols(a) | free_symbols(b) <= known:
+                found.setdefault((a, b), message)
     return [(a, b, message) for (a, b), message in found.items()]
 
 

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,13 +30,14 @@ _RESERVED = re.compile(r"^[disv]\d+$")  # the symbols that kernels use for posit
 class GraphInfo:
     """What inference found: per value, its TensorInfo; per node, its record (None: no record) and infer context.
 
-    ``checks`` are pairs of sizes that must be equal when the model runs, with the message of the error if they are not.
+    ``checks`` has, by node, pairs of sizes that must be equal when the model runs, with the message of the error if
+    they are not.
     """
 
     values: dict[ir.Value, TensorInfo] = field(default_factory=dict)
     records: dict[ir.Node, Op | None] = field(default_factory=dict)
     contexts: dict[ir.Node, InferContext] = field(default_factory=dict)
-    checks: list[tuple[Dim, Dim, str]] = field(default_factory=list)
+    checks: dict[ir.Node, list[tuple[Dim, Dim, str]]] = field(default_factory=dict)
     _counter: Any = field(default_factory=itertools.count)
 
     def fresh(self, hint: str) -> Expr:
@@ -84,13 +86,15 @@ class GraphInfo:
         ):
             record = decode(node.op_type, _domain(node), node_attributes(node), node_label(node))
         inputs = tuple(None if value is None else self.of(value) for value in node.inputs)
-        ctx = InferContext(node_label(node), node.op_type, inputs, len(node.outputs), self.fresh, self._require)
+        ctx = InferContext(
+            node_label(node), node.op_type, inputs, len(node.outputs), self.fresh, partial(self._require, node)
+        )
         self.records[node], self.contexts[node] = record, ctx
         for value, info in zip(node.outputs, self._infer(node, record, ctx), strict=False):
             self.values[value] = info
 
-    def _require(self, a: Dim, b: Dim, message: str) -> None:
-        self.checks.append((a, b, message))
+    def _require(self, node: ir.Node, a: Dim, b: Dim, message: str) -> None:
+        self.checks.setdefault(node, []).append((a, b, message))
 
     def _infer(self, node: ir.Node, record: Op | None, ctx: InferContext) -> Sequence[TensorInfo]:
         if record is not None and all(info is None or info.shape is not None for info in ctx.inputs):
