@@ -9,7 +9,7 @@ from typing import Any
 import onnx_ir as ir
 
 from sardonyx.compiler.compile import CompiledModel, CompiledRegion, compile_graph
-from sardonyx.compiler.contrib import CONTRIB
+from sardonyx.compiler.contrib import CUSTOM_OPS
 from sardonyx.compiler.load import link_regions
 from sardonyx.graph.model import Model
 from sardonyx.graph.reader import read_model
@@ -34,7 +34,7 @@ def compile_model(source: ModelSource | Source | Model, options: SessionOptions 
     options = options or SessionOptions()
     report = options.on_progress or (lambda what, done, total: None)
     report("reading the model", 0, 1)
-    model = source if isinstance(source, Model) else read_model(source, custom_ops=CONTRIB.keys())
+    model = source if isinstance(source, Model) else read_model(source, custom_ops=CUSTOM_OPS)
     fix_dimensions(model.graph, options.free_dimensions)
     optimise(model, level=int(options.graph_optimization_level), disabled=options.disabled_passes, on_progress=report)
     if options.optimized_model_filepath:

@@ -1,6 +1,7 @@
-"""Operators outside the standard that the fallback knows how to compute; onnx's reference implementation does not.
+"""Operators that the fallback computes itself: onnx's reference implementation lacks them or takes rows one by one.
 
-Each function takes a node's attributes as Python values and its inputs, and returns its outputs.
+Each entry takes a node's attributes as Python values (tensors as arrays), once, and makes the function of its inputs
+that returns its outputs. Both raise ValueError for what they cannot take.
 """
 
 from __future__ import annotations
@@ -12,32 +13,39 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CONTRIB"]
+from sardonyx.compiler.trees import tree_ensemble_classifier, tree_ensemble_regressor
+
+__all__ = ["CONTRIB", "CUSTOM_OPS"]
 
 START, END = "\x02", "\x03"
 
 
-def _tokenizer(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> list[Any]:
+def _tokenizer(attributes: Mapping[str, Any]) -> Callable[[Sequence[Any]], list[Any]]:
     """Splits strings of shape (c) or (n, c) into tokens: (..., longest), filled up with ``pad_value``.
 
     Tokens are the matches of ``tokenexp``, or what lies between the ``separators`` (regular expressions; one empty
     separator splits into characters); those shorter than ``mincharnum`` characters are dropped. ``mark`` puts tokens
     of U+0002 and U+0003 around each string's. Source: the operator's documentation in ONNX Runtime.
     """
-    text: npt.NDArray[Any] = np.asarray(inputs[0])
-    if text.ndim not in (1, 2):
-        raise ValueError(f"the input must have shape (c) or (n, c), got {text.shape}")
     split = _splitter(attributes)
     least = int(attributes.get("mincharnum", 1))
-    rows = [[token for token in split(str(item)) if len(token) >= least] for item in text.reshape(-1)]
-    if attributes.get("mark", 0):
-        rows = [[START, *row, END] for row in rows]
-    longest = max((len(row) for row in rows), default=0)
+    mark = bool(attributes.get("mark", 0))
     padding = str(attributes.get("pad_value", ""))
-    result = np.full((len(rows), longest), padding, dtype=object)
-    for place, row in enumerate(rows):
-        result[place, : len(row)] = row
-    return [result.reshape(*text.shape, longest)]
+
+    def run(inputs: Sequence[Any]) -> list[Any]:
+        text: npt.NDArray[Any] = np.asarray(inputs[0])
+        if text.ndim not in (1, 2):
+            raise ValueError(f"the input must have shape (c) or (n, c), got {text.shape}")
+        rows = [[token for token in split(str(item)) if len(token) >= least] for item in text.reshape(-1)]
+        if mark:
+            rows = [[START, *row, END] for row in rows]
+        longest = max((len(row) for row in rows), default=0)
+        result = np.full((len(rows), longest), padding, dtype=object)
+        for place, row in enumerate(rows):
+            result[place, : len(row)] = row
+        return [result.reshape(*text.shape, longest)]
+
+    return run
 
 
 def _splitter(attributes: Mapping[str, Any]) -> Callable[[str], list[str]]:
@@ -54,7 +62,12 @@ def _splitter(attributes: Mapping[str, Any]) -> Callable[[str], list[str]]:
     return lambda text: [token for token in pattern.split(text) if token]
 
 
-CONTRIB: Mapping[tuple[str, str], Callable[[Mapping[str, Any], Sequence[Any]], list[Any]]] = {
+CUSTOM_OPS = frozenset({("com.microsoft", "Tokenizer")})
+"""(domain, operator) of those outside the standard: models may use them, without a schema to check them against."""
+
+CONTRIB: Mapping[tuple[str, str], Callable[[Mapping[str, Any]], Callable[[Sequence[Any]], list[Any]]]] = {
+    ("ai.onnx.ml", "TreeEnsembleClassifier"): tree_ensemble_classifier,
+    ("ai.onnx.ml", "TreeEnsembleRegressor"): tree_ensemble_regressor,
     ("com.microsoft", "Tokenizer"): _tokenizer,
 }
-"""(domain, operator) -> its function."""
+"""(domain, operator) -> what makes its function from the attributes."""

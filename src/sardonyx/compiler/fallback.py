@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from sardonyx.compiler.contrib import CONTRIB
 from sardonyx.compiler.steps import node_inputs
+from sardonyx.errors import InvalidModelError
 from sardonyx.ops.inference import GraphInfo, node_label
 from sardonyx.runtime.program import PythonStep
 
@@ -55,19 +56,24 @@ def reference_function(recipe: bytes) -> Callable[[Sequence[Any]], Sequence[Any]
 
 
 def _contrib_function(recipe: bytes) -> Callable[[Sequence[Any]], Sequence[Any]] | None:
-    """The function of an operator that this package itself computes in Python."""
+    """The function of an operator that this package itself computes in Python; InvalidModelError for its attributes."""
     node = onnx.ModelProto.FromString(recipe).graph.node[0]
-    function = CONTRIB.get((node.domain, node.op_type))
-    if function is None:
+    make = CONTRIB.get((node.domain, node.op_type))
+    if make is None:
         return None
-    attributes = {a.name: _text(onnx.helper.get_attribute_value(a)) for a in node.attribute}
-    return lambda values: function(attributes, values)
+    try:
+        return make({a.name: _plain(onnx.helper.get_attribute_value(a)) for a in node.attribute})
+    except Exception as error:
+        label = node.name or next(iter(node.output), "")
+        raise InvalidModelError(f"node {label} ({node.op_type}): {error}") from error
 
 
-def _text(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode("utf-8")
-    return [_text(item) for item in value] if isinstance(value, list) else value
+    if isinstance(value, onnx.TensorProto):
+        return onnx.numpy_helper.to_array(value)
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def _model(node: ir.Node, inputs: Sequence[str], info: GraphInfo) -> onnx.ModelProto:
