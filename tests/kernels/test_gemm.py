@@ -111,6 +111,19 @@ def test_products_match_float64(shape: tuple[int, int, int], symbols: str) -> No
     np.testing.assert_array_equal(product(a, b, symbols=symbols, splits=3), one)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_random_products(seed: int) -> None:
+    """Sizes, known sizes and row distances at random; two splits of the tasks give the same bits."""
+    random = np.random.default_rng(seed)
+    m, n, k = (int(random.integers(1, limit)) for limit in (80, 140, 90))
+    symbols = "".join(name for name in "mnkr" if random.integers(2))
+    a = random.standard_normal((m, k + int(random.integers(0, 20))), np.float32)[:, :k]
+    b = random.standard_normal((k, n), np.float32)
+    one = product(a, b, symbols=symbols)
+    check(one, a.astype(np.float64) @ b, k)
+    np.testing.assert_array_equal(product(a, b, symbols=symbols, splits=2), one)
+
+
 @pytest.mark.parametrize("shape", [(0, 5, 3), (5, 0, 3), (0, 0, 0)])
 def test_empty_products(shape: tuple[int, int, int]) -> None:
     m, n, k = shape

@@ -44,6 +44,24 @@ def test_matmul(left: tuple[int, ...], right: tuple[int, ...], kind: str) -> Non
     np.testing.assert_array_equal(run_record(MatMul(), [a, b], splits=2, **options), got)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_random_batches(seed: int) -> None:
+    """Batches that broadcast at random, some sizes symbolic."""
+    random = np.random.default_rng(seed)
+    m, n, k = (int(random.integers(1, limit)) for limit in (40, 70, 20))
+    batch = [int(size) for size in random.integers(1, 4, int(random.integers(0, 4)))]
+
+    def side(*matrix: int) -> tuple[int, ...]:
+        own = [size if random.integers(3) else 1 for size in batch][int(random.integers(0, len(batch) + 1)) :]
+        return (*own, *matrix)
+
+    a, b = random_array(side(m, k), seed), random_array(side(k, n), seed + 1)
+    # Not k, nor sizes that meet: two symbols cannot be seen to be equal.
+    symbolic = [(0, a.ndim - 2)] * int(random.integers(2)) + [(1, b.ndim - 1)] * int(random.integers(2))
+    got = run_record(MatMul(), [a, b], symbolic=symbolic, constant=[1] if random.integers(2) else [])
+    close(got, a.astype(np.float64) @ b)
+
+
 def test_operands_of_any_strides() -> None:
     wide = random_array((4, 50, 60), 3)
     for a in (
