@@ -34,7 +34,6 @@ __all__ = [
     "multiply_add",
     "row_offsets",
     "split_rows",
-    "tile_count",
 ]
 
 # Multiply-adds that must be in flight to hide their latency: 4 to 5 cycles, two a cycle.
@@ -133,11 +132,6 @@ def emit_rest(b: Builder, count: Value, rows: int, body: Callable[[Value, int], 
         if height < rows:
             with b.if_(count - at.get() >= height):
                 one(height)
-
-
-def tile_count(count: Dim, rows: int) -> Dim:
-    """The number of tiles that ``count`` rows make."""
-    return (count + (rows - 1)) // rows
 
 
 def heights(rows: int) -> list[int]:
