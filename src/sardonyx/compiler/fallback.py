@@ -62,10 +62,11 @@ def _contrib_function(recipe: bytes) -> Callable[[Sequence[Any]], Sequence[Any]]
     if make is None:
         return None
     try:
-        return make({a.name: _plain(onnx.helper.get_attribute_value(a)) for a in node.attribute})
+        function = make({a.name: _plain(onnx.helper.get_attribute_value(a)) for a in node.attribute})
     except Exception as error:
         label = node.name or next(iter(node.output), "")
         raise InvalidModelError(f"node {label} ({node.op_type}): {error}") from error
+    return lambda values: function(values)[: len(node.output)]  # the last ones may be left out
 
 
 def _plain(value: Any) -> Any:
