@@ -9,40 +9,21 @@ Rows of unit stride are copied by vectors, columns of unit stride are transposed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sardonyx.dtypes import DType
 from sardonyx.kernels.gemm_tile import TileShape
 from sardonyx.kernels.sizes import emit_dim
+from sardonyx.kernels.transpose import transposed
 from sardonyx.lang import I64, KernelBuilder, Pointer, Type, Value
-from sardonyx.lang.builder import Builder
 from sardonyx.symbols import Dim, ceildiv
 
-__all__ = ["Pack", "packed_size", "transpose"]
+__all__ = ["Pack", "packed_size"]
 
 
 def packed_size(k: Dim, n: Dim, columns: int) -> Dim:
     """Elements of one packed (k, n) operand."""
     return ceildiv(n, columns) * k * columns
-
-
-def transpose(b: Builder, rows: Sequence[Value]) -> list[Value]:
-    """The columns of a square of vectors: as many as each has lanes, a power of two."""
-    vectors = list(rows)
-    lanes = len(vectors)
-    step = lanes // 2
-    while step:
-        # Swaps the off-diagonal step x step squares of every 2 step x 2 step square.
-        low = [x + (0 if not x & step else lanes - step) for x in range(lanes)]
-        high = [x + (step if not x & step else lanes) for x in range(lanes)]
-        for row in range(lanes):
-            if not row & step:
-                upper, lower = vectors[row], vectors[row + step]
-                vectors[row] = b.shuffle(upper, lower, low)
-                vectors[row + step] = b.shuffle(upper, lower, high)
-        step //= 2
-    return vectors
 
 
 @dataclass(frozen=True)
@@ -152,7 +133,7 @@ class _Emitter:
                 with b.if_(left > row):
                     value.set(source.at(row * stride).load(k, lanes, mask).to(spec.dtype))
                 rows.append(value.get())
-            for step, column in enumerate(transpose(b, rows)):
+            for step, column in enumerate(transposed(b, rows, spec.dtype.itemsize)):
                 if mask is None:
                     target.store(column, (k + step) * spec.columns)
                 else:

@@ -21,9 +21,10 @@ from sardonyx.kernels.map import unravel
 from sardonyx.kernels.sizes import emit_dim
 from sardonyx.kernels.slots import Slots
 from sardonyx.lang import I64, KernelBuilder, Pointer, Value
+from sardonyx.lang.builder import Builder
 from sardonyx.symbols import Dim, ceildiv, divide_exact, known_equal, product
 
-__all__ = ["Transpose"]
+__all__ = ["Transpose", "transposed"]
 
 BLOCK = 64
 """Side of a block of tiles, in elements."""
@@ -297,7 +298,7 @@ class _Emitter:
             return None if mask is None or rest is None else mask & b.splat(rest[other] > row, side)
 
         rows = [source.load(self.source_strides[q] * k, side, inside(along_p, 1, k)) for k in range(side)]
-        for k, value in enumerate(_transposed(b, rows, self.spec.itemsize)):
+        for k, value in enumerate(transposed(b, rows, self.spec.itemsize)):
             dest.store(value, self.dest_strides[p] * k, inside(along_q, 0, k))
 
 
@@ -310,7 +311,7 @@ def _pick(b: KernelBuilder, vectors: list[Value], picks: Sequence[tuple[int, int
     return result
 
 
-def _transposed(b: KernelBuilder, rows: list[Value], itemsize: int) -> list[Value]:
+def transposed(b: Builder, rows: list[Value], itemsize: int) -> list[Value]:
     """The transpose of a square of vectors, one shuffle a row and stage.
 
     Perfect shuffles inside each 16-byte chunk transpose the small squares; then chunks are dealt out, even and odd.
@@ -325,7 +326,7 @@ def _transposed(b: KernelBuilder, rows: list[Value], itemsize: int) -> list[Valu
     return [columns[k % chunk][k // chunk] for k in range(side)]
 
 
-def _unpacked(b: KernelBuilder, rows: list[Value], chunk: int) -> list[Value]:
+def _unpacked(b: Builder, rows: list[Value], chunk: int) -> list[Value]:
     lanes, half = rows[0].lanes, chunk // 2
     for _ in range(chunk.bit_length() - 1):
         mixed: list[Value] = []
@@ -337,7 +338,7 @@ def _unpacked(b: KernelBuilder, rows: list[Value], chunk: int) -> list[Value]:
     return rows
 
 
-def _dealt(b: KernelBuilder, rows: list[Value], chunk: int) -> list[Value]:
+def _dealt(b: Builder, rows: list[Value], chunk: int) -> list[Value]:
     lanes = rows[0].lanes
     for _ in range(len(rows).bit_length() - 1):
         halves: tuple[list[Value], list[Value]] = ([], [])
