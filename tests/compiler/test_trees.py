@@ -204,16 +204,6 @@ def test_scikit_learn(estimator: type, classes: int) -> None:
             assert got[0].tolist() == expected[0].tolist() == fitted.predict(x[:rows]).tolist()
 
 
-def test_labels_alone() -> None:
-    rng = np.random.default_rng(3)
-    model = ensemble_model(random_ensemble(rng, "class", [0, 1, 2]) | {"classlabels_int64s": [4, 5, 6]}, "float32")
-    x = random_input(rng, 40, "float32")
-    both = run_ours(model, x)
-    del model.graph.output[1], model.graph.node[0].output[1]
-    (got,) = run_ours(model, x)  # ONNX Runtime wants the scores named
-    assert got.tolist() == both[0].tolist()
-
-
 STUMP: Attributes = {
     "n_targets": 1,
     "nodes_treeids": [0, 0, 0],

@@ -62,11 +62,10 @@ def _contrib_function(recipe: bytes) -> Callable[[Sequence[Any]], Sequence[Any]]
     if make is None:
         return None
     try:
-        function = make({a.name: _plain(onnx.helper.get_attribute_value(a)) for a in node.attribute})
+        return make({a.name: _plain(onnx.helper.get_attribute_value(a)) for a in node.attribute})
     except Exception as error:
         label = node.name or next(iter(node.output), "")
         raise InvalidModelError(f"node {label} ({node.op_type}): {error}") from error
-    return lambda values: function(values)[: len(node.output)]  # the last ones may be left out
 
 
 def _plain(value: Any) -> Any:
