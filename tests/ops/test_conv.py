@@ -133,6 +133,8 @@ SHAPES = [
     simple((2, 50, 13, 13), 50, (3, 3), pad=1, group=50),
     simple((1, 128, 10, 10), 128, (3, 3), pad=1, group=32, stride=2),
     simple((1, 1, 5, 5), 1, (5, 5)),
+    simple((2, 24, 70), 24, (31,), pad=15, group=24),  # more columns than are unrolled
+    simple((1, 24, 3, 20), 24, (1, 17), pad=8, group=24, stride=2),
 ]
 
 
@@ -140,7 +142,7 @@ SHAPES = [
 def test_results_do_not_depend_on_tasks_and_sizes_may_be_symbolic(given: dict[str, Any]) -> None:
     whole = check(given, constant=[1, 2])
     np.testing.assert_array_equal(whole, check(given, constant=[1, 2], splits=5))
-    symbolic = [(0, 0), (0, 2), (0, 3)]
+    symbolic = [(0, 0), *((0, axis) for axis in range(2, whole.ndim))]
     batch, channels, *spatial = whole.shape
     residual = np.moveaxis(np.random.default_rng(1).random((batch, *spatial, channels), np.float32), -1, 1)
     split = check(given, constant=[1, 2], symbolic=symbolic, splits=3, residual=residual)

@@ -222,18 +222,14 @@ class Nest:
 
     def columns(self, tile: Tile, origin: Value, tap: Value, place: Value) -> None:
         """The columns of the kernel over the pixels of a tile."""
-        spec, b, body = self.spec, self.b, self.body
+        spec, body = self.spec, self.body
         kernel, stride, dilation = spec.kernel[-1], spec.strides[-1], spec.dilations[-1]
         first = tile.index[-1] * stride - self.before[-1]
         along = self.memory[-1]
         tap, place = tap * kernel, place * self.sizes[-1] + first
         ranges = [(low, high) for low, high in tile.columns if isinstance(low, int) and isinstance(high, int)]
         if len(ranges) < tile.count or kernel > UNROLLED:
-            for pixel, (low, high) in enumerate(tile.columns):
-                with b.loop(high, low) as step:
-                    position = first + (step * dilation + pixel * stride)
-                    loaded = body.load(tile, origin + position * along)
-                    body.step(tile, pixel, loaded, body.tap(tile, tap + step), place + (position - first))
+            self.looped_columns(tile, origin, tap, place)
             return
         loads: dict[int, Any] = {}
         start = origin + first * along
@@ -245,3 +241,29 @@ class Nest:
                 if moved not in loads:
                     loads[moved] = body.load(tile, start + along * moved)
                 body.step(tile, pixel, loads[moved], weight, place + moved)
+
+    def looped_columns(self, tile: Tile, origin: Value, tap: Value, place: Value) -> None:
+        """The columns of a wide kernel, or of a pixel at the border, as loops: those that all pixels have together."""
+        spec, b, body = self.spec, self.b, self.body
+        stride, dilation, along = spec.strides[-1], spec.dilations[-1], self.memory[-1]
+        first = tile.index[-1] * stride - self.before[-1]
+
+        def columns(pixels: Sequence[int], low: Value | int, high: Value | int) -> None:
+            with b.loop(high, low) as step:
+                weight = body.tap(tile, tap + step)
+                for pixel in pixels:
+                    moved = step * dilation + pixel * stride
+                    loaded = body.load(tile, origin + (first + moved) * along)
+                    body.step(tile, pixel, loaded, weight, place + moved)
+
+        ranges = [(low, high) for low, high in tile.columns if isinstance(low, int) and isinstance(high, int)]
+        low, high = max((r[0] for r in ranges), default=0), min((r[1] for r in ranges), default=0)
+        if len(ranges) == tile.count and low < high:
+            columns(range(tile.count), low, high)
+            for pixel, (begin, end) in enumerate(ranges):
+                for left, right in ((begin, low), (high, end)):
+                    if left < right:
+                        columns([pixel], left, right)
+            return
+        for pixel, pixel_range in enumerate(tile.columns):
+            columns([pixel], *pixel_range)
