@@ -129,9 +129,10 @@ class _Emitter:
         known = isinstance(spec.loops[-1].size, int)
         if not known or bytes_ < self.b.target.caches.l2 // 2 or spec.depth < 2 * AHEAD_STEPS:
             return 0
-        tiles = spec.cut.units_per_task * (
-            1 if spec.cut.unit_rows > 1 else max(1, -(-self.unit_capacity // spec.cut.tile.rows))
-        )
+        image = math.prod(extent for extent in spec._unit_extents() if isinstance(extent, int))  # a batch may be 1
+        tiles = max(1, min(spec.cut.units_per_task, image))
+        if spec.cut.unit_rows == 1:
+            tiles *= max(1, -(-self.unit_capacity // spec.cut.tile.rows))
         return -(-AHEAD_STEPS * spec.cut.tile.columns * spec.dtype.itemsize // (CACHE_LINE * tiles))
 
     def number(self, dim: Dim) -> Value:
