@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from ops.run_record import RunContext, run_record
-from sardonyx.ops.pool import AveragePool, GlobalAveragePool, GlobalLpPool, GlobalMaxPool, LpPool, MaxPool
+from sardonyx.ops.pool import AveragePool, GlobalAveragePool, GlobalLpPool, GlobalMaxPool, LpPool, MaxPool, MaxUnpool
 
 Array = npt.NDArray[Any]
 
@@ -112,7 +112,7 @@ def test_average(rank: int, seed: int) -> None:
             np.testing.assert_allclose(got[(..., *out)], total / count, atol=1e-5)
 
 
-@pytest.mark.parametrize("p", [1, 2])
+@pytest.mark.parametrize("p", [1, 2, 3, 7])
 def test_lp(p: int) -> None:
     x, given = case(7)
     got = run_record(LpPool(p=p, **given), [x])
@@ -152,3 +152,22 @@ def test_tall_rows_are_split_into_tasks_without_changing_results() -> None:
     x = np.random.default_rng(5).standard_normal((2, 100, 17, 23)).astype(np.float32)
     record = AveragePool(kernel_shape=(3, 3), strides=(2, 1), pads=(1, 1, 1, 1))
     np.testing.assert_array_equal(run_record(record, [x]), run_record(record, [x], splits=7))
+
+
+@pytest.mark.parametrize("symbolic", [[], [(0, 0), (0, 2), (0, 3), (1, 0), (1, 2), (1, 3)]])
+def test_unpool_puts_maxima_back(symbolic: list[tuple[int, int]]) -> None:
+    x = np.random.default_rng(5).standard_normal((2, 5, 9, 7)).astype(np.float32)
+    pooled = RunContext(MaxPool(kernel_shape=(3, 3), strides=(2, 2)), [x], outputs=2)
+    maxima, places = (np.ascontiguousarray(pooled.results[k]) for k in range(2))
+    got = run_record(MaxUnpool(kernel_shape=(3, 3), strides=(2, 2)), [maxima, places], symbolic=symbolic)
+    want = np.zeros(x.size, np.float32)
+    want[places.reshape(-1)] = maxima.reshape(-1)
+    np.testing.assert_array_equal(got, want.reshape(x.shape))
+
+
+@pytest.mark.parametrize("wrong", [-1, 64, 2**40])
+def test_unpool_refuses_places_outside(wrong: int) -> None:
+    x = np.ones((1, 1, 4, 4), np.float32)
+    places = np.full(x.shape, wrong, np.int64)
+    with pytest.raises(AssertionError):
+        run_record(MaxUnpool(kernel_shape=(2, 2), strides=(2, 2)), [x, places])

@@ -10,18 +10,21 @@ for batch element, block of channels:                   # GlobalPool
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
 from sardonyx.kernels.map import unravel
-from sardonyx.kernels.point import PointProgram, Position, compute_dtype, emit_point, emit_store
+from sardonyx.kernels.point import STATUS_INDEX, PointProgram, Position, compute_dtype, emit_point, emit_store
 from sardonyx.kernels.sizes import emit_dim
 from sardonyx.kernels.window import Nest, Sliding, Tile
 from sardonyx.lang import I64, KernelBuilder, Type, Value, Var
+from sardonyx.lang.vmath import pow
 from sardonyx.symbols import Dim, ceildiv, symbol
 
-__all__ = ["GLOBAL_VECTORS", "GlobalPool", "Pool"]
+__all__ = ["GLOBAL_VECTORS", "GlobalPool", "Pool", "Unpool"]
 
 GLOBAL_VECTORS = 4
 """Vectors of channels that one task of a global pool reads side by side, so that sums do not wait for each other."""
@@ -41,14 +44,26 @@ def _start(b: KernelBuilder, op: str, type_: Type) -> Value:
 
 
 def _combine(b: KernelBuilder, op: str, total: Value, x: Value) -> Value:
-    match op:
-        case "max":
-            return b.maximum(x, total)
-        case "l1":
-            return total + b.abs(x)
-        case "l2":
-            return b.fma(x, x, total)
-    return total + x
+    if op == "max":
+        return b.maximum(x, total)
+    if op == "average":
+        return total + x
+    degree, result, power = int(op[1:]), None, b.abs(x)
+    while degree:
+        if degree % 2:
+            result = power if result is None else result * power
+        degree //= 2
+        power = power * power
+    return total if result is None else total + result
+
+
+def _finish(b: KernelBuilder, op: str, total: Value, count: Callable[[], Value]) -> Value:
+    """The result of a pool over ``count()`` elements."""
+    if op == "average":
+        return total / b.splat(count().to(total.dtype), total.lanes)
+    if op == "max" or op == "l1":
+        return total
+    return b.sqrt(total) if op == "l2" else pow(total, b.const(1 / int(op[1:]), total.type))
 
 
 def _offset(strides: tuple[Dim, ...]) -> Dim:
@@ -61,7 +76,7 @@ def _offset(strides: tuple[Dim, ...]) -> Dim:
 
 @dataclass(frozen=True)
 class Pool:
-    """A pool over sliding windows; ``op`` is max, average, l1 or l2.
+    """A pool over sliding windows; ``op`` is max, average, or l<p> for the p-norm.
 
     ``count_end`` is for averages: where taps stop to count, per spatial dimension (padding included); None: only taps
     inside the image count. ``indices`` (for max) is ``row`` or ``column``: also gives the place of each maximum in the
@@ -134,12 +149,7 @@ class _Body:
         for pixel, total in enumerate(self.totals):
             index = [*tile.index[:-1], tile.index[-1] + pixel, tile.channel]
             position = Position(index, self.lanes, len(index) - 1, tile.mask)
-            value = total.get()
-            if spec.op == "average":
-                count = self.count(tile, pixel).to(self.compute)
-                value = value / b.splat(count, self.lanes)
-            elif spec.op == "l2":
-                value = b.sqrt(value)
+            value = _finish(b, spec.op, total.get(), partial(self.count, tile, pixel))
             (result,) = emit_point(b, spec.program, position, [value], first, spec.sizes)
             emit_store(b, 0, spec.out_dtype, self.store_offset, result, position)
             if spec.indices:
@@ -243,12 +253,36 @@ class GlobalPool:
                 for total, part in zip(totals, parts, strict=True):
                     total.set(b.maximum(part.get(), total.get()) if self.op == "max" else total.get() + part.get())
             for vector, total in enumerate(totals):
-                value = total.get()
-                if self.op == "average":
-                    value = value / b.splat(pixels.to(compute), lanes)
-                elif self.op == "l2":
-                    value = b.sqrt(value)
+                value = _finish(b, self.op, total.get(), lambda: pixels)
                 index = [image, *[b.i64(0)] * self.spatial, first + vector * lanes]
                 position = Position(index, lanes, len(index) - 1, masks[vector])
                 (result,) = emit_point(b, self.program, position, [value], 2, self.sizes)
                 emit_store(b, 0, self.out_dtype, store, result, position)
+
+
+@dataclass(frozen=True)
+class Unpool:
+    """out[:] = 0; then, in order, out[indices[i]] = x[i] for ``count`` elements; one task.
+
+    An index outside [0, ``size``) makes the kernel return STATUS_INDEX. Buffers: 0 output of ``size`` elements,
+    1 input, 2 indices (int64), all dense.
+    """
+
+    dtype: DType
+    count: Dim
+    size: Dim
+
+    @property
+    def name(self) -> str:
+        return "max_unpool"
+
+    def emit(self, b: KernelBuilder) -> None:
+        out, source, indices = b.buffer(0, self.dtype), b.buffer(1, self.dtype), b.buffer(2, dtypes.int64)
+        count, size = (emit_dim(b, dim, lambda name: b.size(int(name[1:]))) for dim in (self.count, self.size))
+        lanes = b.target.lanes(self.dtype.itemsize)
+        with b.tasks():
+            b.vector_loop(size, lanes, lambda i, mask: out.store(b.zero(Type(self.dtype, lanes)), i, mask))
+            with b.loop(count) as place:
+                index = indices.load(place)
+                b.return_if((index < 0) | (index >= size), STATUS_INDEX)
+                out.store(source.load(place), index)

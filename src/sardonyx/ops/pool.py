@@ -8,13 +8,13 @@ from sardonyx import dtypes
 from sardonyx.dtypes import DType
 from sardonyx.graph.info import TensorInfo
 from sardonyx.kernels.point import Carried, PointProgram, compute_dtype
-from sardonyx.kernels.pool import GlobalPool, Pool
+from sardonyx.kernels.pool import GlobalPool, Pool, Unpool
 from sardonyx.kernels.slots import Slots
 from sardonyx.kernels.window import sliding_tasks
 from sardonyx.ops.base import Anchor, InferContext, LowerContext, Op
 from sardonyx.ops.conv_lowering import FLOATS, channels_last, plain_input, slide
 from sardonyx.ops.registry import op
-from sardonyx.ops.spatial import Window, output_size, per_axis, spatial_window
+from sardonyx.ops.spatial import Window, output_size, per_axis, size_of, spatial_window
 from sardonyx.symbols import Dim, product
 
 __all__ = [
@@ -28,6 +28,9 @@ __all__ = [
     "MaxUnpool",
     "RoiAlign",
 ]
+
+MAX_NORM = 64
+"""Largest p whose powers are computed by multiplying."""
 
 
 class _Sliding(Anchor):
@@ -161,7 +164,7 @@ class LpPool(_Sliding):
     strides: tuple[int, ...] = ()
 
     def lowers(self, ctx: InferContext) -> bool:
-        return self.p in (1, 2) and _lowers(ctx, FLOATS)
+        return 1 <= self.p <= MAX_NORM and _lowers(ctx, FLOATS)
 
     def lower(self, ctx: LowerContext) -> None:
         self.pool(ctx, f"l{self.p}")
@@ -224,25 +227,30 @@ class GlobalLpPool(_Global):
     p: int = 2
 
     def lowers(self, ctx: InferContext) -> bool:
-        return self.p in (1, 2) and super().lowers(ctx)
+        return 1 <= self.p <= MAX_NORM and super().lowers(ctx)
 
     def lower(self, ctx: LowerContext) -> None:
         self.pool(ctx, f"l{self.p}")
 
 
 @op("MaxUnpool")
-class MaxUnpool(Op):
-    """Puts each element at the place its index names, zeros elsewhere."""
+class MaxUnpool(Anchor):
+    """Puts each element at the place in the whole output that its index names, zeros elsewhere."""
 
     kernel_shape: tuple[int, ...]
     pads: tuple[int, ...] = ()
     strides: tuple[int, ...] = ()
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
-        x, wanted = ctx.input(0), ctx.optional(2)
+        x, indices, wanted = ctx.input(0), ctx.input(1), ctx.optional(2)
         if x.shape is None:
             return (TensorInfo(x.dtype, None),)
         rank = len(x.shape)
+        if indices.shape is not None:
+            if len(indices.shape) != rank:
+                ctx.fail(f"indices of rank {len(indices.shape)} do not fit an input of rank {rank}")
+            for axis, (size, given) in enumerate(zip(x.shape, indices.shape, strict=True)):
+                ctx.require_equal(size, given, f"axis {axis} has size {size} in the input and {given} in the indices")
         if wanted is not None:
             shape = wanted.values or tuple(ctx.fresh("size") for _ in range(rank))
             return (TensorInfo(x.dtype, tuple(shape)),)
@@ -250,7 +258,20 @@ class MaxUnpool(Op):
         strides = per_axis(ctx, "strides", self.strides, rank - 2, 1, 1)
         pads = per_axis(ctx, "pads", self.pads, 2 * (rank - 2), 0, 0)
         sides = zip(x.shape[2:], kernel, strides, pads[: rank - 2], pads[rank - 2 :], strict=True)
-        return (TensorInfo(x.dtype, (*x.shape[:2], *((n - 1) * s + k - b - e for n, k, s, b, e in sides))),)
+        sizes = [(n - 1) * s + k - b - e for n, k, s, b, e in sides]
+        return (TensorInfo(x.dtype, (*x.shape[:2], *(size_of(ctx, size) for size in sizes))),)
+
+    def lowers(self, ctx: InferContext) -> bool:
+        x, indices = ctx.input(0), ctx.input(1)
+        # with a third input the indices count in an output of the default size, not in this one
+        known = x.shape is not None and indices.shape is not None and ctx.optional(2) is None
+        return known and x.dtype is not None and x.dtype in FLOATS and indices.dtype is dtypes.int64
+
+    def lower(self, ctx: LowerContext) -> None:
+        source, indices, output, slots = ctx.contiguous(0), ctx.contiguous(1), ctx.output(), Slots()
+        count, size = product(source.shape), product(output.shape)
+        kernel = Unpool(source.dtype, slots.add(count), slots.add(size))
+        ctx.call(kernel, [output, source, indices], slots.sizes, 1, count + size)
 
 
 @op("MaxRoiPool")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sardonyx.ops.base import InferContext
 from sardonyx.symbols import Dim, known_nonnegative, maximum, minimum
 
-__all__ = ["LIMIT", "Window", "output_size", "per_axis", "same_pads", "spatial_window"]
+__all__ = ["LIMIT", "Window", "output_size", "per_axis", "same_pads", "size_of", "spatial_window"]
 
 LIMIT = 2**31
 """Kernel sizes, strides, dilations and pads must stay below, so that no product of a few of them leaves 64 bits."""
@@ -69,7 +69,14 @@ def output_size(
         else:
             # the last window is dropped where it would begin after the input
             count = minimum(count, (size + begin - 1) // stride + 1)
-    return count if known_nonnegative(count) else maximum(count, 0)
+    return size_of(ctx, count)
+
+
+def size_of(ctx: InferContext, size: Dim) -> Dim:
+    """A computed size as one that is never negative; fails for a negative number."""
+    if isinstance(size, int) and size < 0:
+        ctx.fail(f"the output would have a size of {size}")
+    return size if known_nonnegative(size) else maximum(size, 0)
 
 
 def same_pads(size: Dim, extent: int, stride: int, *, upper: bool) -> tuple[Dim, Dim]:
