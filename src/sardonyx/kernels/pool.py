@@ -1,8 +1,8 @@
 """Pooling over channels-last images: vectors run over channels.
 
 for row, tile of pixels, vector of channels:            # kernels/window.py
-    for tap inside the image: total[pixel] = max(total, x)     or total + x, + |x|, + x * x
-    store(epilogue(total))                                     the average is divided by its number of taps
+    for tap inside the image: total[pixel] = max(total, x)     or total + x, total + |x| ** p
+    store(epilogue(total))                                     divided by the number of taps, or its p-th root
 
 for batch element, block of channels:                   # GlobalPool
     for each pixel: totals[0:4] op= x[pixel, 4 vectors of channels]
