@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ops.run_record import run_record
+from ops.run_record import RunContext, run_record
 from sardonyx import dtypes
 from sardonyx.errors import InvalidModelError
 from sardonyx.kernels.conv_plan import Loop, Tap, plan_cut
@@ -147,6 +147,28 @@ def test_results_do_not_depend_on_tasks_and_sizes_may_be_symbolic(given: dict[st
     residual = np.moveaxis(np.random.default_rng(1).random((batch, *spatial, channels), np.float32), -1, 1)
     split = check(given, constant=[1, 2], symbolic=symbolic, splits=3, residual=residual)
     np.testing.assert_array_equal(check(given, constant=[1, 2], symbolic=symbolic, residual=residual), split)
+
+
+MINIMAL_FILTERING = [
+    simple((1, 64, 14, 14), 64, (3, 3), pad=1),
+    simple((2, 40, 13, 15), 50, (3, 3), pad=1),  # odd sizes, narrow last panel
+    simple((1, 33, 12, 14), 32, (3, 3)),
+    simple((0, 32, 12, 14), 32, (3, 3)),
+    simple((1, 48, 130, 120), 32, (3, 3), pad=1),  # several bands
+    simple((3, 32, 61, 64), 32, (3, 3), pad=1),
+]
+
+
+@pytest.mark.parametrize("given", MINIMAL_FILTERING, ids=lambda g: "x".join(map(str, g["x"].shape)))
+def test_minimal_filtering(given: dict[str, Any]) -> None:
+    context = RunContext(Conv(**given["options"]), [given["x"], given["w"], given["bias"]], constant=[1, 2])
+    assert any(kernel.name == "winograd" for kernel, *_ in context.kernels)
+    whole = check(given, 5e-6, constant=[1, 2])
+    batch, channels, *spatial = whole.shape
+    residual = np.moveaxis(np.random.default_rng(1).random((batch, *spatial, channels), np.float32), -1, 1)
+    split = check(given, 5e-6, constant=[1, 2], symbolic=[(0, 0)], splits=3, residual=residual)
+    again = check(given, 5e-6, constant=[1, 2], symbolic=[(0, 0)], residual=residual)
+    np.testing.assert_array_equal(split, again)
 
 
 @pytest.mark.parametrize("shape", [(0, 8, 5, 5), (1, 8, 3, 3), (2, 8, 3, 40)])

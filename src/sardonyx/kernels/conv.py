@@ -24,7 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sardonyx.dtypes import DType
-from sardonyx.kernels.conv_plan import Cut, Loop, Tap
+from sardonyx.kernels.conv_plan import CACHE_LINE, Cut, Loop, Tap
 from sardonyx.kernels.gemm import epilogue_cost
 from sardonyx.kernels.gemm_tile import AHEAD_STEPS, Level, emit_rest, emit_tile, split_rows
 from sardonyx.kernels.map import unravel
@@ -37,7 +37,6 @@ __all__ = ["Conv"]
 
 REGISTER_EPILOGUE = 6
 """Most pointwise operations that are applied while all sums are in registers."""
-CACHE_LINE = 64
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from sardonyx.kernels.gemm_tile import TileShape
 from sardonyx.symbols import Dim, ceildiv, product
 from sardonyx.targets import Target
 
-__all__ = ["Cut", "Loop", "Tap", "plan_cut"]
+__all__ = ["CACHE_LINE", "Cut", "Loop", "Tap", "plan_cut", "plan_tasks", "plan_tile"]
 
+CACHE_LINE = 64
 TASKS = 32
 """Tasks a large layer is cut into: enough that a few more or less on one thread do not matter."""
 TASK_WORK = 400_000
@@ -86,13 +87,13 @@ def plan_cut(
         units_per_task = units_per_task if small else max(units_per_task, BLOCK_PIXELS // (unit_rows * unit_pixels))
     else:
         more_weights = steps * results > units * unit_rows * unit_pixels * depth
-        units_per_task, panels_per_task = _tasks(units, panels, units * unit_work, more_weights)
+        units_per_task, panels_per_task = plan_tasks(units, panels, units * unit_work, more_weights)
     blocked = bool(taps) and steps * tile.columns * dtype.itemsize > target.caches.l2 // 4
     most = max(1, BLOCK_PIXELS // (unit_rows * unit_pixels)) if blocked else units_per_task
     return Cut(tile, unit_rows, unit_pixels, max(1, min(units_per_task, most)), panels_per_task, blocked)
 
 
-def _tasks(units: int, panels: int, work: int, more_weights: bool) -> tuple[int, int]:
+def plan_tasks(units: int, panels: int, work: int, more_weights: bool) -> tuple[int, int]:
     """Units and panels of one task."""
     tasks = max(1, min(TASKS, work // TASK_WORK))
     if more_weights:
@@ -119,6 +120,11 @@ def _even(items: int, tasks: int, others: int = 1) -> int:
 
     choices = range(max(1, wanted // 2), wanted + wanted // 2 + 1, max(1, wanted // 64))
     return min(choices, key=lambda each: (idle(each), abs(each - wanted)))
+
+
+def plan_tile(target: Target, dtype: DType, results: int, pixels: int) -> TileShape:
+    """The register tile for a product of so many pixels, one after the other, and results."""
+    return _tile(target, dtype, results, (Loop(pixels, 0, 0),))
 
 
 def _tile(target: Target, dtype: DType, results: int, loops: tuple[Loop, ...]) -> TileShape:

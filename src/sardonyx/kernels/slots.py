@@ -24,6 +24,11 @@ class Slots:
             self.sizes.append(dim)
         return symbol(f"s{self.sizes.index(dim)}")
 
+    def argument(self, dim: Dim) -> Dim:
+        """A slot of its own even for a constant: calls that differ only in it share a kernel."""
+        self.sizes.append(dim)
+        return symbol(f"s{len(self.sizes) - 1}")
+
     def resolve(self, dim: Dim) -> Dim:
         """The call's side of an expression of slots: each ``s<k>`` replaced by its size."""
         return substitute(dim, {f"s{k}": size for k, size in enumerate(self.sizes)})

@@ -20,6 +20,8 @@ from sardonyx.ops.conv_lowering import (
     plain_input,
     product_loops,
     product_of_taps,
+    suits_winograd,
+    winograd,
 )
 from sardonyx.ops.registry import op
 from sardonyx.ops.spatial import Window, output_size, spatial_window
@@ -159,6 +161,10 @@ class Conv(Anchor):
         assert positions is not None
         steps = zip(positions[2:], window.kernel, window.strides, window.dilations, strides, strict=True)
         axes = [Axis(size, k, stride, dilation, w) for size, k, stride, dilation, w in steps]
+        output = ctx.output(0, channels_last(len(positions)))
+        if dtype is dtypes.float32 and suits_winograd(weights, window, output):
+            winograd(ctx, dtype, weights, bias, window, output)
+            return
         if window.padded or x.dtype != dtype:
             used = [
                 maximum((axis.size - 1) * axis.step + extent, 0)
@@ -167,7 +173,6 @@ class Conv(Anchor):
             source = pad_input(ctx, dtype, channels, window.begin, used, window.strides[-1])
         else:
             source = plain_input(ctx, channels)
-        output = ctx.output(0, channels_last(len(positions)))
         product_of_taps(ctx, dtype, source, weights, bias, axes, output, flat=self.flat(ctx.infer))
 
     def weights(self, ctx: LowerContext) -> tuple[Weights, list[int]]:

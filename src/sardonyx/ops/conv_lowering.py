@@ -15,6 +15,7 @@ from sardonyx.kernels.depthwise import Depthwise
 from sardonyx.kernels.slots import Slots
 from sardonyx.kernels.spec import Operand
 from sardonyx.kernels.window import Sliding, sliding_tasks
+from sardonyx.kernels.winograd import PLACES, WinogradInput, WinogradPack, WinogradProduct, plan_winograd
 from sardonyx.ops.base import LowerContext
 from sardonyx.ops.spatial import Window
 from sardonyx.symbols import Dim, product
@@ -35,12 +36,19 @@ __all__ = [
     "product_loops",
     "product_of_taps",
     "slide",
+    "suits_winograd",
+    "winograd",
 ]
 
 FLOATS = (dtypes.float32, dtypes.float64, dtypes.float16, dtypes.bfloat16)
 
 BLOCK_VECTORS = 4
 """Vectors of channels in one task of a sliding window: a few rows of so many channels stay in the first cache."""
+WINOGRAD_PIXELS = 100
+"""Results of an image below which a layer is bound by reading its weights."""
+BAND_CACHES = 4
+"""Second caches' worth of input that is transformed before it is multiplied; one for an unknown number of images."""
+MAX_BANDS = 64
 LINE = 64
 SET_PERIOD = 4096
 """Bytes of a cache line, and the distance at which addresses share a set of the first cache on common processors."""
@@ -227,6 +235,74 @@ def _reduction(slots: Slots, source: Source, axes: Sequence[Axis], channels: int
         if axis.taps > 1
     ]
     return tuple(taps), channels * (axes[-1].taps if merged else 1)
+
+
+def suits_winograd(weights: Weights, window: Window, output: Operand) -> bool:
+    """Whether a convolution is worth transforming: 3 x 3, stride 1, with enough channels and pixels that the products
+    outweigh the transforms and the weights, which grow to 16 / 9."""
+    once = all(n == 1 for n in (*window.strides, *window.dilations, weights.groups))
+    height, width = output.shape[2], output.shape[-1]
+    if window.kernel != (3, 3) or not once or not weights.constant or min(weights.channels, weights.results) < 32:
+        return False
+    return isinstance(height, int) and isinstance(width, int) and height * width >= WINOGRAD_PIXELS
+
+
+def winograd(
+    ctx: LowerContext, dtype: DType, weights: Weights, bias: Operand | None, window: Window, output: Operand
+) -> None:
+    """A convolution by kernels/winograd.py."""
+    batch, _, height, width = output.shape
+    assert isinstance(height, int)
+    assert isinstance(width, int)
+    rows, columns, channels = -(-height // 2), -(-width // 2), weights.channels
+    source = pad_input(ctx, dtype, channels, window.begin, [2 * rows + 2, 2 * columns + 2])
+    images = batch if isinstance(batch, int) else 1
+    limit = ctx.target.caches.l2 * (BAND_CACHES if isinstance(batch, int) else 1)
+    band = _band(rows, columns * channels * PLACES * dtype.itemsize * images, limit)
+    # a line more than the elements, so that the places do not share sets of the first cache
+    place_stride = batch * (band * columns * channels) + LINE // dtype.itemsize
+    patches = ctx.scratch(dtype, place_stride * PLACES)
+    cut = plan_winograd(ctx.target, dtype, channels, weights.results, band * columns, images)
+    pack = WinogradPack(weights.operand.dtype, dtype, cut.tile.columns, cut.tile.lanes)
+    panels = -(-weights.results // cut.tile.columns)
+    count = panels * PLACES * channels * cut.tile.columns
+    packed = ctx.prepared(dtype, count, pack, [weights.operand], [weights.results, channels], panels)
+    fused = ctx.epilogue([[0], [2], [3], [1]])
+    for first in range(0, rows, band):
+        here = min(band, rows - first)
+        work, slots = batch * (here * columns * channels * PLACES), Slots()
+        strides = tuple(slots.add(stride) for stride in source.strides)
+        transform = WinogradInput(dtype, channels, slots.add(batch), here, columns, strides, slots.add(place_stride))
+        moved = replace(source.operand, offset=source.operand.offset + source.strides[1] * (2 * first))
+        ctx.call(transform, [patches, moved], slots.sizes, slots.resolve(transform.tasks()), work * 4)
+        slots = Slots()
+        kernel = WinogradProduct(
+            dtype,
+            output.dtype,
+            channels,
+            weights.results,
+            slots.add(batch),
+            here,
+            slots.argument(first) if band < rows else 0,
+            height,
+            width,
+            slots.add(place_stride),
+            tuple(slots.add(stride) for stride in dense_strides([batch, height, width], weights.results)),
+            cut,
+            None if bias is None else bias.dtype,
+            fused.program,
+            len(slots.sizes),
+        )
+        operands = [output, patches, packed, *([] if bias is None else [bias]), *fused.operands]
+        tasks = slots.resolve(kernel.tasks())
+        ctx.call(kernel, operands, [*slots.sizes, *fused.sizes], tasks, 2 * work * weights.results)
+
+
+def _band(rows: int, row_bytes: int, limit: int) -> int:
+    """Rows of tiles transformed at a time, so that they are multiplied while still in cache; few different bands."""
+    bands = max(1, min(-(-rows * row_bytes // limit), MAX_BANDS, rows))
+    even = next((n for n in range(bands, min(2 * bands, rows) + 1) if rows % n == 0), bands)
+    return -(-rows // even)
 
 
 def few_channels(target: Target, dtype: DType, groups: int, channels: int, results: int) -> bool:
