@@ -60,7 +60,8 @@ class SessionOptions:
     Beyond ONNX Runtime: ``memory_limit`` is the most bytes that one run may allocate (None: what the machine or its
     cgroup has); ``strict`` refuses models with operators that would run in Python; ``disabled_passes`` are names of
     graph passes to leave out; ``on_progress`` is called while compiling; ``use_cache`` is whether compiled code is
-    looked up and kept on disk.
+    looked up and kept on disk. ``exact_convolution`` keeps convolutions to plain sums of products: without it 3 x 3
+    layers may be transformed (Winograd), where an infinity or NaN in the input spreads to its neighbours' results.
     """
 
     enable_cpu_mem_arena: bool = True
@@ -83,6 +84,7 @@ class SessionOptions:
     disabled_passes: set[str] = field(default_factory=set)
     on_progress: ProgressCallback | None = None
     use_cache: bool = True
+    exact_convolution: bool = False
     free_dimensions: dict[str, int] = field(default_factory=dict)
     _config: _ConfigEntries = field(default_factory=_ConfigEntries, repr=False, compare=False)
 
@@ -110,6 +112,7 @@ class SessionOptions:
         return {
             "level": int(self.graph_optimization_level),
             "disabled": sorted(self.disabled_passes),
+            "exact_convolution": self.exact_convolution,
             "free": dict(sorted(self.free_dimensions.items())),
             "profiled": self.enable_profiling,
         }

@@ -85,6 +85,7 @@ class RunContext:
         target: Target | None = None,
     ) -> None:
         self.target = target or host_target()
+        self.exact_convolution = False
         self.env: dict[str, int] = {}
         self.arrays: list[Array] = []
         self.splits = splits

@@ -39,7 +39,13 @@ def compile_model(source: ModelSource | Source | Model, options: SessionOptions 
     optimise(model, level=int(options.graph_optimization_level), disabled=options.disabled_passes, on_progress=report)
     if options.optimized_model_filepath:
         _save(model, options.optimized_model_filepath)
-    compiled = compile_graph(model, host_target(), strict=options.strict, on_progress=report)
+    compiled = compile_graph(
+        model,
+        host_target(),
+        strict=options.strict,
+        exact_convolution=options.exact_convolution,
+        on_progress=report,
+    )
     return link(compiled, asdict(model.metadata))
 
 

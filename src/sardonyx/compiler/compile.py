@@ -18,6 +18,7 @@ from sardonyx.compiler.region import lower_region
 from sardonyx.compiler.steps import Region as NodeRegion
 from sardonyx.compiler.steps import cut, is_symbol
 from sardonyx.compiler.workspace import Call as KernelCall
+from sardonyx.compiler.workspace import Workspace
 from sardonyx.errors import UnsupportedOpError
 from sardonyx.graph.info import TensorInfo
 from sardonyx.graph.model import Model
@@ -58,11 +59,17 @@ class CompiledModel:
 
 
 def compile_graph(
-    model: Model, target: Target, *, strict: bool = False, on_progress: Progress | None = None
+    model: Model,
+    target: Target,
+    *,
+    strict: bool = False,
+    exact_convolution: bool = False,
+    on_progress: Progress | None = None,
 ) -> CompiledModel:
     """Compiles a model whose passes have run.
 
-    Under ``strict`` a node without a lowering raises UnsupportedOpError instead of becoming a Python step.
+    Under ``strict`` a node without a lowering raises UnsupportedOpError instead of becoming a Python step; with
+    ``exact_convolution`` no convolution is transformed.
     """
     report = on_progress or (lambda what, done, total: None)
     graph = model.graph
@@ -71,7 +78,8 @@ def compile_graph(
     kernels: dict[str, Kernel] = {}
     for step in cut(graph, info):
         if isinstance(step, NodeRegion):
-            steps.append(_compile_region(step, info, target, len(steps), kernels))
+            space = lower_region(step, info, target, exact_convolution)
+            steps.append(_compile_region(space, len(steps), kernels))
         elif strict:
             raise UnsupportedOpError(
                 f"node {node_label(step)!r} ({step.domain or 'ai.onnx'}::{step.op_type}) has no native lowering for "
@@ -106,10 +114,8 @@ def _constants(graph: ir.Graph, steps: Sequence[CompiledRegion | PythonStep]) ->
     }
 
 
-def _compile_region(
-    nodes: NodeRegion, info: GraphInfo, target: Target, number: int, kernels: dict[str, Kernel]
-) -> CompiledRegion:
-    space = lower_region(nodes, info, target)
+def _compile_region(space: Workspace, number: int, kernels: dict[str, Kernel]) -> CompiledRegion:
+    nodes, info, target = space.region, space.info, space.target
     for call in [*space.calls, *space.prepare_calls]:
         kernels.setdefault(symbol_name(call.kernel, target), call.kernel)
     names, sources = _bind_symbols(nodes, info)

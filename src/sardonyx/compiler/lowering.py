@@ -35,6 +35,7 @@ class Lowering:
         self.group = group
         self.node = node
         self.target = space.target
+        self.exact_convolution = space.exact_convolution
         self.infer = space.info.contexts[node]
         self.inputs: tuple[TensorInfo | None, ...] = self.infer.inputs
         self.outputs: tuple[TensorInfo, ...] = tuple(space.info.of(value) for value in node.outputs)

@@ -25,9 +25,9 @@ from sardonyx.targets import Target
 __all__ = ["lower_region"]
 
 
-def lower_region(region: Region, info: GraphInfo, target: Target) -> Workspace:
+def lower_region(region: Region, info: GraphInfo, target: Target, exact_convolution: bool = False) -> Workspace:
     """The kernel calls of a region and the buffers they work on."""
-    space = Workspace(region, info, target)
+    space = Workspace(region, info, target, exact_convolution)
     groups = {group.sink: group for group in group_nodes(region, info)}
     for node in region.nodes:
         space.label = node_label(node)

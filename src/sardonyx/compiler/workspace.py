@@ -58,10 +58,11 @@ class Workspace:
     outermost dimension first.
     """
 
-    def __init__(self, region: Region, info: GraphInfo, target: Target) -> None:
+    def __init__(self, region: Region, info: GraphInfo, target: Target, exact_convolution: bool = False) -> None:
         self.region = region
         self.info = info
         self.target = target
+        self.exact_convolution = exact_convolution
         self.buffers: list[Buffer] = []
         self.calls: list[Call] = []
         self.prepare_calls: list[Call] = []

@@ -263,9 +263,10 @@ class Fused:
 
 
 class LowerContext(Protocol):
-    """What ``Anchor.lower`` is given."""
+    """What ``Anchor.lower`` is given. ``exact_convolution`` forbids to transform convolutions."""
 
     target: Target
+    exact_convolution: bool
     infer: InferContext
     inputs: tuple[TensorInfo | None, ...]
     outputs: tuple[TensorInfo, ...]

@@ -162,7 +162,7 @@ class Conv(Anchor):
         steps = zip(positions[2:], window.kernel, window.strides, window.dilations, strides, strict=True)
         axes = [Axis(size, k, stride, dilation, w) for size, k, stride, dilation, w in steps]
         output = ctx.output(0, channels_last(len(positions)))
-        if dtype is dtypes.float32 and suits_winograd(weights, window, output):
+        if dtype is dtypes.float32 and not ctx.exact_convolution and suits_winograd(weights, window, output):
             winograd(ctx, dtype, weights, bias, window, output)
             return
         if window.padded or x.dtype != dtype:
