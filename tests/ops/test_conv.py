@@ -204,6 +204,13 @@ def test_other_dtypes(dtype: Any, group: int) -> None:
     check(given, {np.float64: 1e-12, np.float16: 1e-3}.get(dtype, 8e-3))
 
 
+def test_minimal_filtering_of_half_precision() -> None:
+    given = simple((1, 40, 12, 12), 40, (3, 3), pad=1)
+    for name in ("x", "w", "bias"):
+        given[name] = given[name].astype(np.float16)
+    check(given, 1e-3, constant=[1])
+
+
 @pytest.mark.parametrize("auto_pad", ["SAME_UPPER", "SAME_LOWER", "VALID"])
 @pytest.mark.parametrize("symbolic", [[], [(0, 2), (0, 3)]])
 def test_auto_pad(auto_pad: str, symbolic: list[tuple[int, int]]) -> None:
@@ -220,6 +227,7 @@ def test_auto_pad(auto_pad: str, symbolic: list[tuple[int, int]]) -> None:
 def test_other_instruction_sets(target: Target) -> None:
     check(simple((1, 20, 9, 11), 28, (3, 3), pad=1), target=target)
     check(simple((1, 20, 9, 11), 20, (3, 3), pad=1, group=20), target=target)
+    check(simple((1, 36, 11, 12), 40, (3, 3), pad=1), constant=[1], target=target)
 
 
 WRONG: list[tuple[dict[str, Any], tuple[int, ...], tuple[int, ...], str]] = [
