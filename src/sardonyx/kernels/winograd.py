@@ -102,48 +102,37 @@ class WinogradPack:
 class WinogradInput:
     """Transforms the patches of a padded image, channels last: V[place][image, row, column of patches][channel].
 
-    ``rows`` x ``columns`` patches of each image begin two pixels apart; ``strides`` are the source's: batch, rows and
-    pixels; ``place_stride`` is the distance of two places in V. Buffer 0 is V, buffer 1 the source; one task is one row
-    of patches.
+    The i64 arguments, so that all layers share the code: channels; rows and columns of patches in each image, which
+    begin two pixels apart; the source's strides: batch, rows and pixels; the distance of two places in V. Buffer 0 is
+    V, buffer 1 the source; one task is one row of patches of one image.
     """
 
     dtype: DType
-    channels: int
-    batch: Dim
-    rows: int
-    columns: int
-    strides: tuple[Dim, ...]
-    place_stride: Dim
 
     @property
     def name(self) -> str:
         return "winograd_input"
 
-    def tasks(self) -> Dim:
-        """The number of parallel tasks, in the kernel's own slots."""
-        return self.batch * self.rows
-
     def emit(self, b: KernelBuilder) -> None:
         dest, source = b.buffer(0, self.dtype), b.buffer(1, self.dtype)
-        image_stride, row_stride, pixel_stride = _sizes(b, *self.strides)
-        (place_stride,) = _sizes(b, self.place_stride)
+        channels, rows, columns, image_stride, row_stride, pixel_stride, place_stride = (b.size(k) for k in range(7))
         lanes = b.target.lanes(self.dtype.itemsize)
-        with b.tasks() as task, b.loop(self.columns) as column:
-            image, row = task // self.rows, task % self.rows
+        with b.tasks() as task, b.loop(columns) as column:
+            image, row = task // rows, task % rows
             patch = source.at(image * image_stride + row * 2 * row_stride + column * 2 * pixel_stride)
-            target = dest.at((task * self.columns + column) * self.channels)
+            target = dest.at((task * columns + column) * channels)
 
             def transform(channel: Value, mask: Value | None) -> None:
                 d = [
                     [patch.load(row_stride * i + pixel_stride * j + channel, lanes, mask) for j in range(4)]
                     for i in range(4)
                 ]
-                columns = [self._patch([d[i][j] for i in range(4)]) for j in range(4)]
+                turned = [self._patch([d[i][j] for i in range(4)]) for j in range(4)]
                 for i in range(4):
-                    for j, value in enumerate(self._patch([columns[k][i] for k in range(4)])):
+                    for j, value in enumerate(self._patch([turned[k][i] for k in range(4)])):
                         target.store(value, place_stride * (4 * i + j) + channel, mask)
 
-            b.vector_loop(self.channels, lanes, transform)
+            b.vector_loop(channels, lanes, transform)
 
     @staticmethod
     def _patch(d: Sequence[Value]) -> list[Value]:

@@ -271,11 +271,9 @@ def winograd(
     for first in range(0, rows, band):
         here = min(band, rows - first)
         work, slots = batch * (here * columns * channels * PLACES), Slots()
-        strides = tuple(slots.add(stride) for stride in source.strides)
-        transform = WinogradInput(dtype, channels, slots.add(batch), here, columns, strides, slots.add(place_stride))
+        sizes = [channels, here, columns, *source.strides, place_stride]
         moved = replace(source.operand, offset=source.operand.offset + source.strides[1] * (2 * first))
-        ctx.call(transform, [patches, moved], slots.sizes, slots.resolve(transform.tasks()), work * 4)
-        slots = Slots()
+        ctx.call(WinogradInput(dtype), [patches, moved], sizes, batch * here, work * 4)
         kernel = WinogradProduct(
             dtype,
             output.dtype,
