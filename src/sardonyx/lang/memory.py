@@ -52,8 +52,21 @@ class Memory(BuilderBase):
         if mask is None:
             self.ir.store(raw, pointer.ir, align=align)
             return
+        if isinstance(Type(pointer.dtype).memory_element, ir.IntType) and align < 8:
+            mask = self._never_constant(mask)
         name = f"llvm.masked.store.{self._memory_name(value.type)}.p0"
         self.intrinsic(name, ir.VoidType(), [raw, pointer.ir, ir.Constant(ir.IntType(32), align), mask.ir])
+
+    def _never_constant(self, mask: Value) -> Value:
+        """The same mask, hidden from LLVM's constant folding.
+
+        LLVM 22 makes a scalar store of a masked store with one constant lane and forgets that the value was truncated:
+        the untruncated integer is written, over the elements behind it.
+        """
+        word = ir.IntType(32)
+        hidden = self.ir.asm(ir.FunctionType(word, [word]), "", "=r,0", [ir.Constant(word, 1)], False)
+        true = self.value(self.ir.trunc(hidden, ir.IntType(1)), BOOL)
+        return mask & self._self.splat(true, mask.lanes)
 
     def gather(self, pointer: Pointer, offsets: Value, mask: Value | None = None) -> Value:
         """One element per lane of ``offsets``."""
@@ -143,3 +156,11 @@ class Memory(BuilderBase):
     def _check_dtype(self, pointer: Pointer, value: Value) -> None:
         if value.dtype != pointer.dtype:
             raise TypeError(f"store of {value.type} through a pointer to {pointer.dtype}")
+
+
+def _only_lane(mask: Value) -> int | None:
+    """The one lane that a constant mask names, None for any other mask."""
+    if not isinstance(mask.ir, ir.Constant) or not isinstance(mask.ir.constant, list):
+        return None
+    lanes = [lane for lane, bit in enumerate(mask.ir.constant) if bit.constant]
+    return lanes[0] if len(lanes) == 1 else None
