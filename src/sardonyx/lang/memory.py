@@ -156,11 +156,3 @@ class Memory(BuilderBase):
     def _check_dtype(self, pointer: Pointer, value: Value) -> None:
         if value.dtype != pointer.dtype:
             raise TypeError(f"store of {value.type} through a pointer to {pointer.dtype}")
-
-
-def _only_lane(mask: Value) -> int | None:
-    """The one lane that a constant mask names, None for any other mask."""
-    if not isinstance(mask.ir, ir.Constant) or not isinstance(mask.ir.constant, list):
-        return None
-    lanes = [lane for lane, bit in enumerate(mask.ir.constant) if bit.constant]
-    return lanes[0] if len(lanes) == 1 else None
