@@ -27,8 +27,8 @@ EXPECTED_FAILURES = Path(__file__).with_name("expected_failures.txt")
 SLOWEST_SHOWN = 5
 
 
-def run_case(case: Case) -> int:
-    """Runs one case on sardonyx and returns its number of Python steps; raises what went wrong."""
+def run_case(case: Case) -> tuple[int, int]:
+    """Runs one case on sardonyx; returns its numbers of Python steps and host steps; raises what went wrong."""
     import sardonyx  # here, in the worker: the parent stays free of the engine
 
     material = case.load()
@@ -41,7 +41,7 @@ def run_case(case: Case) -> int:
     for feeds, expected in material.sets:
         got = session.run(None, feeds)
         compare_all(got, expected, rtol=case.rtol, atol=case.atol, values=case.compare_values)
-    return len(session.program.python_steps)
+    return len(session.program.python_steps), len(session.program.host_steps)
 
 
 def read_expected_failures() -> dict[str, str]:
@@ -66,13 +66,14 @@ def run(cases: list[Case], jobs: int, timeout: float, memory: int) -> dict[str, 
 def report(outcomes: dict[str, Outcome], expected: dict[str, str], seconds: float) -> list[str]:
     """Prints the summary and returns the lines that make the run fail."""
     passed = {name: outcome for name, outcome in outcomes.items() if not outcome.error}
-    native = sum(outcome.value == 0 for outcome in passed.values())
+    kinds = Counter(_how(outcome.value) for outcome in passed.values())
     by_kind = Counter(name.partition("/")[0] for name in outcomes)
     passed_by_kind = Counter(name.partition("/")[0] for name in passed)
     for kind, total in by_kind.items():
         print(f"    {kind:20s} {passed_by_kind[kind]:5d} of {total:5d} pass")
     print(
-        f"    {len(passed)} of {len(outcomes)} cases pass, {native} of them without a Python step, in {seconds:.0f} s"
+        f"    {len(passed)} of {len(outcomes)} cases pass in {seconds:.0f} s: {kinds['native']} natively, "
+        f"{kinds['host']} with steps of ours on Python objects, {kinds['python']} with a step of the fallback"
     )
     slowest = sorted(outcomes, key=lambda name: -outcomes[name].seconds)[:SLOWEST_SHOWN]
     print("    slowest: " + ", ".join(f"{name} {outcomes[name].seconds:.1f} s" for name in slowest))
@@ -83,6 +84,11 @@ def report(outcomes: dict[str, Outcome], expected: dict[str, str], seconds: floa
     ]
     problems += [f"UNEXPECTED PASS {name} (listed as: {expected[name]})" for name in sorted(passed) if name in expected]
     return problems
+
+
+def _how(steps: tuple[int, int]) -> str:
+    python, host = steps
+    return "python" if python else "host" if host else "native"
 
 
 def main() -> int:

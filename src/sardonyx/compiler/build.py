@@ -9,16 +9,16 @@ from typing import Any
 import onnx_ir as ir
 
 from sardonyx.compiler.compile import CompiledModel, CompiledRegion, compile_graph
-from sardonyx.compiler.contrib import CUSTOM_OPS
 from sardonyx.compiler.load import link_regions
 from sardonyx.graph.model import Model
 from sardonyx.graph.reader import read_model
 from sardonyx.graph.source import ModelSource, Source
 from sardonyx.lang.host import host_target
 from sardonyx.ops.inference import fix_dimensions
+from sardonyx.ops.registry import foreign_operators
 from sardonyx.options import SessionOptions
 from sardonyx.passes.pipeline import optimise
-from sardonyx.runtime.program import NativeStep, Program, PythonStep
+from sardonyx.runtime.program import HostStep, NativeStep, Program
 
 __all__ = ["compile_model", "link"]
 
@@ -34,7 +34,7 @@ def compile_model(source: ModelSource | Source | Model, options: SessionOptions 
     options = options or SessionOptions()
     report = options.on_progress or (lambda what, done, total: None)
     report("reading the model", 0, 1)
-    model = source if isinstance(source, Model) else read_model(source, custom_ops=CUSTOM_OPS)
+    model = source if isinstance(source, Model) else read_model(source, custom_ops=foreign_operators())
     fix_dimensions(model.graph, options.free_dimensions)
     optimise(model, level=int(options.graph_optimization_level), disabled=options.disabled_passes, on_progress=report)
     if options.optimized_model_filepath:
@@ -59,9 +59,9 @@ def link(compiled: CompiledModel, metadata: dict[str, Any]) -> Program:
     """Loads the code of a compiled model and puts its steps together."""
     regions = [step.region for step in compiled.steps if isinstance(step, CompiledRegion)]
     code = link_regions(regions, compiled.objects) if regions else None
-    steps: list[NativeStep | PythonStep] = []
+    steps: list[NativeStep | HostStep] = []
     for step in compiled.steps:
-        if isinstance(step, PythonStep):
+        if isinstance(step, HostStep):
             steps.append(step)
         elif code is not None:
             steps.append(NativeStep(step.region, code, step.weights))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from sardonyx.compiler.driver import Driver
-from sardonyx.compiler.fallback import python_step
+from sardonyx.compiler.fallback import host_step, python_step
 from sardonyx.compiler.memory import plan_memory
 from sardonyx.compiler.region import lower_region
 from sardonyx.compiler.steps import Region as NodeRegion
@@ -26,7 +26,7 @@ from sardonyx.kernels.spec import Kernel, kernel_text, symbol_name
 from sardonyx.lang.worker import compile_all
 from sardonyx.ops.inference import GraphInfo, infer_graph, node_label
 from sardonyx.runtime.processors import default_threads
-from sardonyx.runtime.program import Call, DimOf, InputSpec, OutputSpec, PythonStep, Region, Size, Slot, ValueSpec
+from sardonyx.runtime.program import Call, DimOf, HostStep, InputSpec, OutputSpec, Region, Size, Slot, ValueSpec
 from sardonyx.symbols import Dim, Expr, free_symbols
 from sardonyx.targets import Target
 
@@ -52,7 +52,7 @@ class CompiledModel:
 
     inputs: tuple[ValueSpec, ...]
     outputs: tuple[ValueSpec, ...]
-    steps: list[CompiledRegion | PythonStep]
+    steps: list[CompiledRegion | HostStep]
     constants: dict[str, Any]
     objects: list[bytes] = field(default_factory=list)
     kernels: dict[str, Kernel] = field(default_factory=dict)
@@ -74,12 +74,14 @@ def compile_graph(
     report = on_progress or (lambda what, done, total: None)
     graph = model.graph
     info = infer_graph(graph)
-    steps: list[CompiledRegion | PythonStep] = []
+    steps: list[CompiledRegion | HostStep] = []
     kernels: dict[str, Kernel] = {}
     for step in cut(graph, info):
         if isinstance(step, NodeRegion):
             space = lower_region(step, info, target, exact_convolution)
             steps.append(_compile_region(space, len(steps), kernels))
+        elif _hosted(step, info):
+            steps.append(host_step(step, info))
         elif strict:
             raise UnsupportedOpError(
                 f"node {node_label(step)!r} ({step.domain or 'ai.onnx'}::{step.op_type}) has no native lowering for "
@@ -103,9 +105,14 @@ def compile_graph(
     return compiled
 
 
-def _constants(graph: ir.Graph, steps: Sequence[CompiledRegion | PythonStep]) -> dict[str, Any]:
-    """Initializers that Python steps read, that are outputs of the model, or defaults of its inputs."""
-    wanted = {name for step in steps if isinstance(step, PythonStep) for name in step.inputs}
+def _hosted(node: ir.Node, info: GraphInfo) -> bool:
+    record = info.records[node]
+    return record is not None and record.hosts(info.contexts[node])
+
+
+def _constants(graph: ir.Graph, steps: Sequence[CompiledRegion | HostStep]) -> dict[str, Any]:
+    """Initializers that host steps read, that are outputs of the model, or defaults of its inputs."""
+    wanted = {name for step in steps if isinstance(step, HostStep) for name in step.inputs}
     wanted |= {value.name or "" for value in [*graph.inputs, *graph.outputs]}
     return {
         name: value.const_value.numpy()

@@ -1,4 +1,5 @@
-"""The fallback: a node without a lowering runs as a Python step, on onnx's reference implementation or ``contrib``."""
+"""Nodes without a lowering: host steps, computed by their own record, and Python steps, by onnx's reference
+implementation (or ``contrib``)."""
 
 from __future__ import annotations
 
@@ -12,10 +13,29 @@ import onnx_ir as ir
 from sardonyx.compiler.contrib import CONTRIB
 from sardonyx.compiler.steps import node_inputs
 from sardonyx.errors import InvalidModelError
-from sardonyx.ops.inference import GraphInfo, node_label
-from sardonyx.runtime.program import PythonStep
+from sardonyx.ops.inference import GraphInfo, node_attributes, node_label
+from sardonyx.ops.registry import decode
+from sardonyx.runtime.program import HostStep, PythonStep
 
-__all__ = ["python_step", "reference_function"]
+__all__ = ["host_function", "host_step", "python_step", "reference_function"]
+
+
+def host_step(node: ir.Node, info: GraphInfo) -> HostStep:
+    """A node whose record computes it on Python objects."""
+    names = [value.name or "" if value is not None else "" for value in node.inputs]
+    outputs = tuple(value.name or "" for value in node.outputs)
+    recipe = ir.to_proto(node).SerializeToString()
+    return HostStep(node_label(node), node.op_type, tuple(names), outputs, host_function(recipe), recipe)
+
+
+def host_function(recipe: bytes) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """The function of a host step, from its recipe: the node."""
+    node = ir.from_proto(onnx.NodeProto.FromString(recipe))
+    record = decode(node.op_type, node.domain, node_attributes(node), node_label(node))
+    if record is None:
+        raise ValueError(f"no record for {node.domain}::{node.op_type}")
+    compute = record.host
+    return lambda values: compute(*values)
 
 
 def python_step(node: ir.Node, info: GraphInfo) -> PythonStep:

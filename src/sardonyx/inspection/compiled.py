@@ -69,15 +69,18 @@ class Inspection:
 
     @cached_property
     def steps(self) -> list[StepRecord]:
-        """The steps of the program: maximal native regions, and single nodes that run in Python."""
-        return [self._native(step) if isinstance(step, Region) else self._python(step) for step in self._cut]
+        """The steps of the program: maximal native regions, and single nodes on Python objects."""
+        return [self._native(step) if isinstance(step, Region) else self._single(step) for step in self._cut]
 
     @staticmethod
     def _native(region: Region) -> StepRecord:
         operators = Counter(node.op_type for node in region.nodes)
         return StepRecord("native", tuple(map(_described, region.nodes)), dict(operators.most_common()))
 
-    def _python(self, node: ir.Node) -> StepRecord:
+    def _single(self, node: ir.Node) -> StepRecord:
+        own = self.info.records[node]
+        if own is not None and own.hosts(self.info.contexts[node]):
+            return StepRecord("host", (_described(node),), {node.op_type: 1}, "its values are Python objects")
         inputs = [str(self.info.of(value).dtype) for value in node.inputs if value is not None]
         if operator_record(node.op_type, node.domain) is None:
             reason = f"no lowering for {node.domain or 'ai.onnx'}::{node.op_type}"

@@ -14,7 +14,10 @@ __all__ = ["BufferRecord", "KernelRecord", "KernelTime", "PassRecord", "StepReco
 
 @dataclass(frozen=True)
 class StepRecord:
-    """A step of the program: ``native`` or ``python``, the nodes it covers as "name (Op)", why it is not native."""
+    """A step of the program: the nodes it covers as "name (Op)", and why it is not native.
+
+    ``kind`` is ``native``, ``host`` (ours, on Python objects) or ``python`` (the fallback).
+    """
 
     kind: str
     nodes: tuple[str, ...]

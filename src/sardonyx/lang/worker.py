@@ -36,7 +36,9 @@ def compile_all(
     """
     if processes < 2 or len(texts) < MIN_TEXTS:
         return _compile_here(texts, target, on_done)
-    workers = [worker for worker in (_start() for _ in range(processes - 1)) if worker is not None]
+    workers = [worker for worker in (_start() for _ in range(min(processes, len(texts)))) if worker is not None]
+    if not workers:
+        return _compile_here(texts, target, on_done)
     try:
         return _share(texts, target, workers, on_done)
     finally:
@@ -55,7 +57,8 @@ def _compile_here(texts: Sequence[str], target: Target, on_done: Callable[[int],
 def _share(
     texts: Sequence[str], target: Target, workers: Sequence[subprocess.Popen[bytes]], on_done: Callable[[int], None]
 ) -> list[bytes]:
-    """Hands out modules, the longest first, to the workers and to this process."""
+    """Hands out modules, the longest first. This process only waits: the memory that LLVM takes and keeps goes back to
+    the system with the workers."""
     results: list[bytes | None] = [None] * len(texts)
     waiting: SimpleQueue[int] = SimpleQueue()
     for place in sorted(range(len(texts)), key=lambda k: -len(texts[k])):
@@ -68,10 +71,8 @@ def _share(
             done.put(place)
             on_done(done.qsize())
 
-    with ThreadPoolExecutor(len(workers) + 1) as threads:
-        jobs = [threads.submit(drain, partial(_ask, worker, target)) for worker in workers]
-        jobs.append(threads.submit(drain, lambda text: compile_text(text, target)))
-        for job in jobs:
+    with ThreadPoolExecutor(len(workers)) as threads:
+        for job in [threads.submit(drain, partial(_ask, worker, target)) for worker in workers]:
             job.result()
     return [code for code in results if code is not None]
 

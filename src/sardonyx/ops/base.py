@@ -9,6 +9,9 @@ It belongs to one of these kinds, which says how it is lowered:
   ``Elementwise``.
 - ``Anchor``: has kernels of its own: ``lower`` emits the calls; pointwise consumers ride along as its epilogue.
 - plain ``Op``: only types and sizes are known; runs on the fallback.
+
+Any of them may also say with ``hosts`` that ``host`` computes it on Python objects: numpy arrays of strings, lists
+(sequences), dicts (maps), None (an absent optional). That is for values that native code cannot hold.
 """
 
 from __future__ import annotations
@@ -100,6 +103,14 @@ class Op:
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
         """Types and sizes of the outputs; raises InvalidModelError through ``ctx.fail`` for inputs that cannot be."""
+        raise NotImplementedError(type(self).__name__)
+
+    def hosts(self, ctx: InferContext) -> bool:
+        """Whether ``host`` computes the node where it has no lowering for these inputs."""
+        return False
+
+    def host(self, *values: Any) -> Sequence[Any]:
+        """The outputs from the values of the inputs (None: omitted), all Python objects; ValueError for bad ones."""
         raise NotImplementedError(type(self).__name__)
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from sardonyx.errors import InvalidModelError
 from sardonyx.ops.base import Op
 
-__all__ = ["decode", "op", "record", "records"]
+__all__ = ["decode", "foreign_operators", "op", "record", "records"]
 
 T = TypeVar("T", bound=type[Op])
 _records: dict[tuple[str, str], type[Op]] = {}
@@ -40,6 +40,11 @@ def op(op_type: str, domain: str = "") -> Callable[[T], T]:
 def record(op_type: str, domain: str = "") -> type[Op] | None:
     """The record class of an operator, or None."""
     return _records.get((domain, op_type))
+
+
+def foreign_operators() -> frozenset[tuple[str, str]]:
+    """(domain, operator type) of the records outside ONNX's own domains: there is no schema to check their nodes by."""
+    return frozenset(key for key in _records if key[0] not in ("", "ai.onnx.ml"))
 
 
 def records() -> Mapping[tuple[str, str], type[Op]]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from sardonyx import dtypes
 from sardonyx.runtime.address import address_of
-from sardonyx.runtime.program import NativeCode, NativeStep, Program, PythonStep, Region, Step, ValueSpec
+from sardonyx.runtime.program import HostStep, NativeCode, NativeStep, Program, PythonStep, Region, Step, ValueSpec
 
 if TYPE_CHECKING:
     from sardonyx.graph import Source
@@ -62,7 +62,7 @@ def read_program(header: Mapping[str, Any], blobs: Mapping[str, memoryview], sou
             weights = [_array_in(data, files, blobs) for data in step["weights"]]
             steps.append(NativeStep(next(remaining), code, weights))
         else:
-            steps.append(_python_in(step, blobs))
+            steps.append(_host_in(step, blobs))
     return Program(
         tuple(_spec_in(data) for data in header["inputs"]),
         tuple(_spec_in(data) for data in header["outputs"]),
@@ -144,6 +144,7 @@ def _step_out(step: Step, files: _Files, blobs: _Blobs) -> dict[str, Any]:
         weights = [_array_out(weight, files, blobs) for weight in step.weights]
         return {"region": step.region.to_json(), "weights": weights}
     return {
+        "python": isinstance(step, PythonStep),
         "name": step.name,
         "kernel": step.kernel,
         "inputs": step.inputs,
@@ -152,19 +153,20 @@ def _step_out(step: Step, files: _Files, blobs: _Blobs) -> dict[str, Any]:
     }
 
 
-def _python_in(data: Mapping[str, Any], blobs: Mapping[str, memoryview]) -> PythonStep:
-    recipe = bytes(blobs[data["recipe"]])
+def _host_in(data: Mapping[str, Any], blobs: Mapping[str, memoryview]) -> HostStep:
+    recipe, python = bytes(blobs[data["recipe"]]), bool(data["python"])
 
     @functools.cache
     def function() -> Callable[[Sequence[Any]], Sequence[Any]]:
-        from sardonyx.compiler.fallback import reference_function  # at the first run: it needs onnx
+        from sardonyx.compiler.fallback import host_function, reference_function  # at the first run: it needs onnx
 
-        return reference_function(recipe)
+        return reference_function(recipe) if python else host_function(recipe)
 
     def run(values: Sequence[Any]) -> Sequence[Any]:
         return function()(values)
 
-    return PythonStep(data["name"], data["kernel"], tuple(data["inputs"]), tuple(data["outputs"]), run, recipe)
+    kind = PythonStep if python else HostStep
+    return kind(data["name"], data["kernel"], tuple(data["inputs"]), tuple(data["outputs"]), run, recipe)
 
 
 def _spec_out(spec: ValueSpec) -> list[Any]:

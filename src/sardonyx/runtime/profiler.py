@@ -47,7 +47,7 @@ class Profiler:
                     self.note(", ".join(call.nodes) or call.kernel, "Node", begin, end, kernel=call.kernel)
             return results
         results = step.run(values)
-        self.note(step.name, "PythonStep", start, time.perf_counter_ns(), kernel=step.kernel)
+        self.note(step.name, type(step).__name__, start, time.perf_counter_ns(), kernel=step.kernel)
         return results
 
     def note(self, name: str, category: str, start: int, end: int, **arguments: Any) -> None:

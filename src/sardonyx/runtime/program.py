@@ -2,8 +2,9 @@
 
     inputs -> step -> step -> ... -> outputs
 
-A native step is one call into compiled code (``runtime.native``); a Python step computes one node that has no
-lowering. A model whose every operator is lowered is one native step.
+A native step is one call into compiled code (``runtime.native``); a host step computes one node of ours on Python
+objects (strings, sequences, maps); a Python step computes one node that has neither. A model whose every operator is
+lowered is one native step.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ __all__ = [
     "Call",
     "DimOf",
     "ElementOf",
+    "HostStep",
     "InputSpec",
     "NativeCode",
     "NativeStep",
@@ -57,8 +59,10 @@ class ValueSpec:
 
 
 @dataclass(frozen=True)
-class PythonStep:
+class HostStep:
     """One node computed by a Python function on numpy arrays, lists (sequences), dicts (maps) or None (optionals).
+
+    The function is the operator record's own: what it works on is no memory that native code could hold.
 
     ``function`` takes the values of ``inputs`` (None for an empty name) and returns those of ``outputs``. ``name`` says
     which node it is, in errors and profiles. ``recipe`` is what the compiler needs to build ``function`` again from a
@@ -87,7 +91,12 @@ class PythonStep:
         return results
 
 
-Step: TypeAlias = "NativeStep | PythonStep"
+@dataclass(frozen=True)
+class PythonStep(HostStep):
+    """A host step that runs on onnx's reference implementation, because its operator has no lowering here."""
+
+
+Step: TypeAlias = "NativeStep | HostStep"
 
 
 class Observer(Protocol):
@@ -187,6 +196,11 @@ class Program:
     @property
     def native_steps(self) -> tuple[NativeStep, ...]:
         return tuple(s for s in self.steps if isinstance(s, NativeStep))
+
+    @property
+    def host_steps(self) -> tuple[HostStep, ...]:
+        """Nodes computed by our own records on Python objects."""
+        return tuple(s for s in self.steps if isinstance(s, HostStep) and not isinstance(s, PythonStep))
 
     @property
     def python_steps(self) -> tuple[PythonStep, ...]:

@@ -1,0 +1,1 @@
+"""Records of com.microsoft: operators outside the standard that exported and optimised models contain."""
