@@ -4,7 +4,8 @@
     model = sardonyx.load("model.onnx")
     y = model(x)
 
-``InferenceSession`` and ``SessionOptions`` have ONNX Runtime's interface.
+``InferenceSession``, ``SessionOptions`` and what belongs to them have ONNX Runtime's interface: a program that says
+``import onnxruntime`` runs with ``import sardonyx as onnxruntime``.
 """
 
 from __future__ import annotations
@@ -13,66 +14,139 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sardonyx.errors import (
-        CacheError,
-        ExecutionError,
-        InvalidInputError,
-        InvalidModelError,
-        MemoryLimitError,
-        ModelTooLargeError,
-        ProviderError,
-        SardonyxError,
-        UnsupportedOpError,
-    )
-    from sardonyx.options import ExecutionMode, GraphOptimizationLevel, RunOptions, SessionOptions
-    from sardonyx.session import (
-        InferenceSession,
-        Model,
-        ModelMetadata,
-        NodeArg,
-        OrtValue,
-        get_available_providers,
-        load,
-    )
+    from sardonyx import capi as capi
+    from sardonyx.enums import ExecutionMode as ExecutionMode
+    from sardonyx.enums import ExecutionOrder as ExecutionOrder
+    from sardonyx.enums import GraphOptimizationLevel as GraphOptimizationLevel
+    from sardonyx.enums import OrtAllocatorType as OrtAllocatorType
+    from sardonyx.enums import OrtCompileApiFlags as OrtCompileApiFlags
+    from sardonyx.enums import OrtDeviceMemoryType as OrtDeviceMemoryType
+    from sardonyx.enums import OrtDeviceVendorId as OrtDeviceVendorId
+    from sardonyx.enums import OrtExecutionProviderDevicePolicy as OrtExecutionProviderDevicePolicy
+    from sardonyx.enums import OrtHardwareDeviceType as OrtHardwareDeviceType
+    from sardonyx.enums import OrtMemoryInfoDeviceType as OrtMemoryInfoDeviceType
+    from sardonyx.enums import OrtMemType as OrtMemType
+    from sardonyx.enums import OrtSparseFormat as OrtSparseFormat
+    from sardonyx.errors import CacheError as CacheError
+    from sardonyx.errors import ExecutionError as ExecutionError
+    from sardonyx.errors import IncompatibleSizesError as IncompatibleSizesError
+    from sardonyx.errors import IncompleteModelError as IncompleteModelError
+    from sardonyx.errors import InvalidInputError as InvalidInputError
+    from sardonyx.errors import InvalidModelError as InvalidModelError
+    from sardonyx.errors import MalformedFileError as MalformedFileError
+    from sardonyx.errors import MemoryLimitError as MemoryLimitError
+    from sardonyx.errors import ModelNotFoundError as ModelNotFoundError
+    from sardonyx.errors import ModelTooLargeError as ModelTooLargeError
+    from sardonyx.errors import ProviderError as ProviderError
+    from sardonyx.errors import SardonyxError as SardonyxError
+    from sardonyx.errors import UnreadableInputError as UnreadableInputError
+    from sardonyx.errors import UnsupportedOpError as UnsupportedOpError
+    from sardonyx.options import RunOptions as RunOptions
+    from sardonyx.options import SessionOptions as SessionOptions
+    from sardonyx.session.arguments import ModelMetadata as ModelMetadata
+    from sardonyx.session.arguments import NodeArg as NodeArg
+    from sardonyx.session.devices import OrtArenaCfg as OrtArenaCfg
+    from sardonyx.session.devices import OrtDevice as OrtDevice
+    from sardonyx.session.devices import OrtEpDevice as OrtEpDevice
+    from sardonyx.session.devices import OrtHardwareDevice as OrtHardwareDevice
+    from sardonyx.session.devices import OrtMemoryInfo as OrtMemoryInfo
+    from sardonyx.session.devices import get_ep_devices as get_ep_devices
+    from sardonyx.session.environment import disable_telemetry_events as disable_telemetry_events
+    from sardonyx.session.environment import enable_telemetry_events as enable_telemetry_events
+    from sardonyx.session.environment import get_build_info as get_build_info
+    from sardonyx.session.environment import get_device as get_device
+    from sardonyx.session.environment import get_version_string as get_version_string
+    from sardonyx.session.environment import has_collective_ops as has_collective_ops
+    from sardonyx.session.environment import set_default_logger_callback as set_default_logger_callback
+    from sardonyx.session.environment import set_default_logger_severity as set_default_logger_severity
+    from sardonyx.session.environment import set_default_logger_verbosity as set_default_logger_verbosity
+    from sardonyx.session.environment import set_global_thread_pool_sizes as set_global_thread_pool_sizes
+    from sardonyx.session.inference import InferenceSession as InferenceSession
+    from sardonyx.session.model import Model as Model
+    from sardonyx.session.model import load as load
+    from sardonyx.session.providers import get_all_providers as get_all_providers
+    from sardonyx.session.providers import get_available_providers as get_available_providers
+    from sardonyx.session.values import OrtValue as OrtValue
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "CacheError",
-    "ExecutionError",
-    "ExecutionMode",
-    "GraphOptimizationLevel",
-    "InferenceSession",
-    "InvalidInputError",
-    "InvalidModelError",
-    "MemoryLimitError",
-    "Model",
-    "ModelMetadata",
-    "ModelTooLargeError",
-    "NodeArg",
-    "OrtValue",
-    "ProviderError",
-    "RunOptions",
-    "SardonyxError",
-    "SessionOptions",
-    "UnsupportedOpError",
-    "__version__",
-    "get_available_providers",
-    "load",
-]
+# Where each public name is, below this package.
+_HOMES = {
+    "enums": [
+        "ExecutionMode",
+        "ExecutionOrder",
+        "GraphOptimizationLevel",
+        "OrtAllocatorType",
+        "OrtCompileApiFlags",
+        "OrtDeviceMemoryType",
+        "OrtDeviceVendorId",
+        "OrtExecutionProviderDevicePolicy",
+        "OrtHardwareDeviceType",
+        "OrtMemType",
+        "OrtMemoryInfoDeviceType",
+        "OrtSparseFormat",
+    ],
+    "errors": [
+        "CacheError",
+        "ExecutionError",
+        "IncompatibleSizesError",
+        "IncompleteModelError",
+        "InvalidInputError",
+        "InvalidModelError",
+        "MalformedFileError",
+        "MemoryLimitError",
+        "ModelNotFoundError",
+        "ModelTooLargeError",
+        "ProviderError",
+        "SardonyxError",
+        "UnreadableInputError",
+        "UnsupportedOpError",
+    ],
+    "options": ["RunOptions", "SessionOptions"],
+    "session.arguments": ["ModelMetadata", "NodeArg"],
+    "session.devices": [
+        "OrtArenaCfg",
+        "OrtDevice",
+        "OrtEpDevice",
+        "OrtHardwareDevice",
+        "OrtMemoryInfo",
+        "get_ep_devices",
+    ],
+    "session.environment": [
+        "disable_telemetry_events",
+        "enable_telemetry_events",
+        "get_build_info",
+        "get_device",
+        "get_version_string",
+        "has_collective_ops",
+        "set_default_logger_callback",
+        "set_default_logger_severity",
+        "set_default_logger_verbosity",
+        "set_global_thread_pool_sizes",
+    ],
+    "session.inference": ["InferenceSession"],
+    "session.model": ["Model", "load"],
+    "session.providers": ["get_all_providers", "get_available_providers"],
+    "session.values": ["OrtValue"],
+}
+_MODULES = ("capi",)
 
-_OPTIONS = {"ExecutionMode", "GraphOptimizationLevel", "RunOptions", "SessionOptions"}
+__all__ = ["__version__", *_MODULES, *(name for names in _HOMES.values() for name in names)]
 
 
 def __getattr__(name: str) -> Any:
     """Names are loaded when they are first used, so that ``import sardonyx`` costs next to nothing."""
-    if name not in __all__:
-        raise AttributeError(f"module 'sardonyx' has no attribute {name!r}")
-    home = "errors" if name.endswith("Error") else "options" if name in _OPTIONS else "session"
-    value = getattr(import_module(f"sardonyx.{home}"), name)
+    value: Any
+    if name in _MODULES:
+        value = import_module(f"sardonyx.{name}")
+    else:
+        home = next((home for home, names in _HOMES.items() if name in names), None)
+        if home is None:
+            raise AttributeError(f"module 'sardonyx' has no attribute {name!r}")
+        value = getattr(import_module(f"sardonyx.{home}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted(__all__)

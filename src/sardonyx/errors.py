@@ -2,28 +2,44 @@
 
     SardonyxError
       InvalidModelError (ValueError)        the file or graph is broken or contradicts the specification
+        MalformedFileError                  the bytes are no ONNX model: not protobuf, truncated
+        IncompleteModelError                there is no graph, or nothing provides a value that is read
         ModelTooLargeError                  it asks for more memory, nodes or nesting than the limits allow
+      ModelNotFoundError (FileNotFoundError)  there is no file at the path of a model
       UnsupportedOpError (NotImplementedError)  a well-formed model uses something sardonyx cannot run
       InvalidInputError (ValueError)        an input of ``run`` has the wrong name, dtype, rank or size
+        IncompatibleSizesError              the sizes of several inputs contradict each other
+        UnreadableInputError (RuntimeError) an input is an object that cannot become a tensor
       ExecutionError (RuntimeError)         a run failed: an index out of range, a size that cannot be allocated
         MemoryLimitError (MemoryError)      a run would allocate more than the session's limit
       ProviderError (RuntimeError)          an execution provider is missing or failed
       CacheError (OSError)                  the cache folder cannot be used safely
 
 A message says what happened, where (file, node, op, opset), what was expected, what came, and what to do next.
+
+ONNX Runtime's own classes (``ort_errors``: ``InvalidArgument``, ``Fail`` ...) are bases of ours, so that a program that
+catches those catches ours in the same situations. Where its class depends on which of its checks comes first, ours has
+them all.
 """
 
 from __future__ import annotations
 
+from sardonyx import ort_errors as ort
+
 __all__ = [
     "CacheError",
     "ExecutionError",
+    "IncompatibleSizesError",
+    "IncompleteModelError",
     "InvalidInputError",
     "InvalidModelError",
+    "MalformedFileError",
     "MemoryLimitError",
+    "ModelNotFoundError",
     "ModelTooLargeError",
     "ProviderError",
     "SardonyxError",
+    "UnreadableInputError",
     "UnsupportedOpError",
 ]
 
@@ -32,31 +48,51 @@ class SardonyxError(Exception):
     """Base of every error that sardonyx raises on purpose."""
 
 
-class InvalidModelError(SardonyxError, ValueError):
+class InvalidModelError(SardonyxError, ort.InvalidGraph, ort.Fail, ValueError):
     """The model file or graph is broken or contradicts the ONNX specification."""
+
+
+class MalformedFileError(InvalidModelError, ort.InvalidProtobuf):
+    """The bytes are no ONNX model: they are not protobuf, or the file is truncated."""
+
+
+class IncompleteModelError(InvalidModelError, ort.InvalidArgument):
+    """The model has no graph, or nothing provides a value that its graph reads."""
 
 
 class ModelTooLargeError(InvalidModelError):
     """The model asks for more memory, nodes or nesting than the limits allow."""
 
 
-class UnsupportedOpError(SardonyxError, NotImplementedError):
+class ModelNotFoundError(InvalidModelError, ort.NoSuchFile, FileNotFoundError):
+    """There is no file at the path of a model."""
+
+
+class UnsupportedOpError(SardonyxError, ort.NotImplemented, ort.InvalidGraph, ort.Fail, NotImplementedError):
     """A well-formed model uses an operator, version or type that sardonyx cannot run."""
 
 
-class InvalidInputError(SardonyxError, ValueError):
+class InvalidInputError(SardonyxError, ort.InvalidArgument, ValueError):
     """An input of ``run`` has the wrong name, dtype, rank or size."""
 
 
-class ExecutionError(SardonyxError, RuntimeError):
+class UnreadableInputError(InvalidInputError, RuntimeError):
+    """An input of ``run`` is an object that cannot become a tensor."""
+
+
+class ExecutionError(SardonyxError, ort.Fail, ort.RuntimeException, ort.InvalidArgument, RuntimeError):
     """A run failed on its data: an index out of range, sizes that do not fit together."""
+
+
+class IncompatibleSizesError(InvalidInputError, ExecutionError):
+    """The sizes of the inputs of ``run`` contradict each other, which a node of the model found."""
 
 
 class MemoryLimitError(ExecutionError, MemoryError):
     """A run would allocate more memory than the session's limit."""
 
 
-class ProviderError(SardonyxError, RuntimeError):
+class ProviderError(SardonyxError, ort.EPFail, RuntimeError):
     """An execution provider is missing or failed."""
 
 

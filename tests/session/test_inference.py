@@ -213,7 +213,7 @@ def test_options() -> None:
         options.get_session_config_entry("missing")
     with pytest.raises(TypeError, match="no_such"):
         sardonyx.InferenceSession(models.mlp(), no_such=1)
-    with pytest.warns(UserWarning, match="not available"):
+    with pytest.warns(UserWarning, match="not in available"):
         sardonyx.InferenceSession(models.mlp(), providers=["ImaginaryExecutionProvider"])
     with pytest.raises(sardonyx.UnsupportedOpError):
         sardonyx.InferenceSession(models.strings(), strict=True)

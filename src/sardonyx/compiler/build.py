@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from sardonyx.compiler.compile import CompiledModel, CompiledRegion, compile_graph
 from sardonyx.compiler.load import link_regions
+from sardonyx.errors import InvalidModelError
 from sardonyx.graph.model import Model
 from sardonyx.graph.reader import read_model
 from sardonyx.graph.source import ModelSource, Source
@@ -32,10 +33,10 @@ def compile_model(source: ModelSource | Source | Model, options: SessionOptions 
     ``options.strict`` also for what would need the Python fallback).
     """
     options = options or SessionOptions()
-    report = options.on_progress or (lambda what, done, total: None)
+    report = options.report
     report("reading the model", 0, 1)
-    model = source if isinstance(source, Model) else read_model(source, custom_ops=foreign_operators())
-    fix_dimensions(model.graph, options.free_dimensions)
+    model = source if isinstance(source, Model) else _read(source, options)
+    fix_dimensions(model, options.free_dimensions, options.denoted_dimensions)
     optimise(model, level=int(options.graph_optimization_level), disabled=options.disabled_passes, on_progress=report)
     if options.optimized_model_filepath:
         _save(model, options.optimized_model_filepath)
@@ -47,6 +48,15 @@ def compile_model(source: ModelSource | Source | Model, options: SessionOptions 
         on_progress=report,
     )
     return link(compiled, asdict(model.metadata))
+
+
+def _read(source: ModelSource | Source, options: SessionOptions) -> Model:
+    supplied = options.supplied
+    model = read_model(source, custom_ops=foreign_operators(), supplied=supplied.initializers)
+    unknown = sorted(supplied.required - model.graph.initializers.keys())
+    if unknown:
+        raise InvalidModelError(f"there is no initializer {unknown[0]!r}, for which a value was supplied")
+    return model
 
 
 def _save(model: Model, path: str) -> None:

@@ -197,6 +197,7 @@ class GraphBuilder:
 
     def _initializers(self, proto: onnx.GraphProto, scope: Scope, context: Context, emitter: Emitter) -> None:
         tensors = self.tensors
+        read = tensors.initializer if context.keep_names else tensors.tensor
         seen: set[str] = set()
         for entry in (*proto.initializer, *proto.sparse_initializer):
             sparse = isinstance(entry, onnx.SparseTensorProto)
@@ -205,7 +206,7 @@ class GraphBuilder:
                 if not name or name in seen:
                     raise InvalidModelError("it is defined twice" if name else "it has no name")
                 seen.add(name)
-                tensor = tensors.sparse_tensor(entry) if sparse else tensors.tensor(entry)
+                tensor = tensors.sparse_tensor(entry) if sparse else read(entry)
                 if scope.owns(name):
                     _set_default(scope.get(name), tensor, emitter)
                 else:

@@ -14,7 +14,7 @@ import re
 import stat
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from sardonyx.errors import InvalidModelError
+from sardonyx.errors import InvalidModelError, MalformedFileError, ModelNotFoundError
 
 __all__ = ["ExternalFiles", "map_file"]
 
@@ -37,12 +37,14 @@ def map_file(path: str | os.PathLike[str]) -> tuple[memoryview, os.stat_result]:
         raise InvalidModelError(f"{name!r} is not a file name")
     try:
         descriptor = os.open(os.path.realpath(name), _OPEN_FLAGS)
+    except FileNotFoundError as error:
+        raise ModelNotFoundError(f"cannot open {name}: {error.strerror or error}") from error
     except OSError as error:
         raise InvalidModelError(f"cannot open {name}: {error.strerror or error}") from error
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise InvalidModelError(f"{name} is not a regular file")
+            raise MalformedFileError(f"{name} is not a regular file")
         if status.st_size == 0:
             return memoryview(b""), status
         return memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)), status
@@ -62,6 +64,20 @@ class ExternalFiles:
     def __init__(self, folders: tuple[Path, ...]) -> None:
         self._folders = folders
         self._mapped: dict[str, tuple[memoryview, os.stat_result]] = {}
+        self.supplied = False
+
+    def supply(self, location: str, data: memoryview) -> None:
+        """Read-only bytes that stand in for the file at a location."""
+        self._mapped[location] = data, os.stat_result([0] * 10)
+        self.supplied = True
+
+    def exists(self, location: str) -> bool:
+        """Whether there is such a file; raises InvalidModelError when it is refused."""
+        try:
+            self.open(location)
+        except ModelNotFoundError:
+            return False
+        return True
 
     def open(self, location: str) -> tuple[memoryview, os.stat_result]:
         """The mapped bytes and status of the file at ``location``; raises InvalidModelError when it is refused."""
@@ -85,13 +101,15 @@ class ExternalFiles:
 
     def _open(self, location: str) -> tuple[memoryview, os.stat_result]:
         if not self._folders:
-            raise InvalidModelError(
+            raise ModelNotFoundError(
                 f"the model keeps tensors in {location!r}, but it was not read from a path: pass base_dir"
             )
         _check_relative(location)
         path = self._folders[0] / location
         try:
             real = path.resolve(strict=True)
+        except FileNotFoundError as error:
+            raise ModelNotFoundError(f"external data {location!r} cannot be opened: {error}") from error
         except (OSError, RuntimeError) as error:
             raise InvalidModelError(f"external data {location!r} cannot be opened: {error}") from error
         if not any(real.is_relative_to(folder.resolve()) for folder in self._folders):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import onnx
 
-from sardonyx.errors import InvalidModelError
+from sardonyx.errors import IncompleteModelError, InvalidModelError
 from sardonyx.graph.emit import shorten
 
 __all__ = ["node_label", "subgraphs", "topological_order"]
@@ -41,7 +41,7 @@ def _sorted(nodes: Nodes, needs: list[set[str]], is_defined: Callable[[str], boo
             waiting[index] += 1
         for name in names:
             if name not in producer and not is_defined(name):
-                raise InvalidModelError(
+                raise IncompleteModelError(
                     f"{node_label(nodes[index])} reads {shorten(name)!r}, which no node, input or initializer provides"
                 )
     ready = [index for index, count in enumerate(waiting) if not count]

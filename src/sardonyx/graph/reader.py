@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
+import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
-from sardonyx.errors import InvalidModelError, ModelTooLargeError, SardonyxError, UnsupportedOpError
+from sardonyx.errors import (
+    IncompleteModelError,
+    InvalidModelError,
+    MalformedFileError,
+    ModelTooLargeError,
+    SardonyxError,
+    UnsupportedOpError,
+)
 from sardonyx.graph.build import Context, GraphBuilder, opset_versions, string_map
 from sardonyx.graph.emit import Names, checked_text
 from sardonyx.graph.functions import FunctionTable
@@ -25,12 +34,13 @@ def read_model(
     *,
     base_dir: str | os.PathLike[str] | None = None,
     custom_ops: Collection[tuple[str, str]] = (),
+    supplied: Mapping[str, npt.NDArray[Any]] | None = None,
 ) -> Model:
     """Read and check a model.
 
     ``source`` is a path, a bytes-like object, a binary file object, an ``onnx.ModelProto`` or an opened ``Source``;
     ``base_dir`` is the folder of external data where that is not the path's own. ``custom_ops`` are (domain, op_type)
-    pairs that are accepted although onnx does not define them.
+    pairs that are accepted although onnx does not define them; ``supplied`` are arrays that replace initializers.
 
     Raises InvalidModelError for a broken model, ModelTooLargeError (an InvalidModelError) for one beyond the limits and
     UnsupportedOpError for operators, opsets and types that are not known.
@@ -38,7 +48,7 @@ def read_model(
     opened = source if isinstance(source, Source) else open_source(source, base_dir)
     proto = _parse(opened)
     try:
-        return _build(proto, opened, custom_ops)
+        return _build(proto, opened, custom_ops, supplied or {})
     except SardonyxError as error:
         raise type(error)(f"{opened.name}: {error}") from error
     except RecursionError as error:
@@ -50,19 +60,24 @@ def _parse(source: Source) -> onnx.ModelProto:
     try:
         proto.ParseFromString(source.scan.skeleton)
     except Exception as error:  # protobuf's DecodeError, whose module has no type stubs
-        raise InvalidModelError(f"{source.name}: not a valid ONNX model: {error}") from error
+        raise MalformedFileError(f"{source.name}: not a valid ONNX model: {error}") from error
     return proto
 
 
-def _build(proto: onnx.ModelProto, source: Source, custom_ops: Collection[tuple[str, str]]) -> Model:
+def _build(
+    proto: onnx.ModelProto,
+    source: Source,
+    custom_ops: Collection[tuple[str, str]],
+    supplied: Mapping[str, npt.NDArray[Any]],
+) -> Model:
     if not proto.HasField("graph"):
-        raise InvalidModelError("there is no graph in it: it is not an ONNX model, or an empty one")
+        raise IncompleteModelError("there is no graph in it: it is not an ONNX model, or an empty one")
     _check_ir_version(proto.ir_version)
     opsets = _opsets(proto)
     functions = FunctionTable(proto.functions)
     functions.check_size(proto.graph)
     builder = GraphBuilder(
-        TensorReader(source),
+        TensorReader(source, supplied),
         functions,
         frozenset(custom_ops),
         legacy_inputs=proto.ir_version < 4,

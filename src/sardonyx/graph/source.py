@@ -57,6 +57,11 @@ class Source:
         except InvalidModelError as error:
             raise type(error)(f"{self.name}: {error}") from error
 
+    @property
+    def locations(self) -> list[str]:
+        """The external files that the model names and that exist (others may never be read), in order."""
+        return [location for location in sorted(self.scan.locations) if self.external.exists(location)]
+
     def content_hash(self) -> str:
         """A SHA-256 tree hash, in hexadecimal, of the file's bytes and of every external file it names."""
         return self._content_hash
@@ -64,7 +69,7 @@ class Source:
     @cached_property
     def _content_hash(self) -> str:
         digest = hashlib.sha256(_tree_hash(self.data))
-        for location in sorted(self.scan.locations):
+        for location in self.locations:
             data, _ = self.external.open(location)
             digest.update(location.encode("utf-8", "surrogateescape") + b"\0" + _tree_hash(data))
         return digest.hexdigest()
@@ -75,23 +80,23 @@ class Source:
         Two equal identities mean the same content on a file system that keeps times; it spares a warm start from
         reading every byte for ``content_hash``.
         """
-        if self.path is None or self._status is None:
+        if self.path is None or self._status is None or self.external.supplied:
             return None
         parts = [os.path.realpath(self.path), _stamp(self._status)]
-        for location in sorted(self.scan.locations):
+        for location in self.locations:
             parts += [location, _stamp(self.external.open(location)[1])]
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
     def release_pages(self) -> None:
         """Gives back the memory of mapped pages that were read; they come from the file again when touched."""
-        views = [self.data, *(self.external.open(location)[0] for location in self.scan.locations)]
+        views = [self.data, *(self.external.open(location)[0] for location in self.locations)]
         for view in views:
             if isinstance(view.obj, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
                 view.obj.madvise(mmap.MADV_DONTNEED)
 
     def changed_since(self, time_ns: int) -> bool:
         """Whether a file of the model was written or moved after a time (nanoseconds since the epoch)."""
-        states = [self.external.open(location)[1] for location in self.scan.locations]
+        states = [self.external.open(location)[1] for location in self.locations]
         states += [self._status] if self._status is not None else []
         return any(max(status.st_mtime_ns, status.st_ctime_ns) > time_ns for status in states)
 

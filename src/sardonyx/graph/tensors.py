@@ -5,7 +5,7 @@ Every size is checked in Python integers before numpy sees it: dims x element si
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,10 +62,25 @@ def tensor_of(array: npt.NDArray[Any], name: str | None = None) -> ir.TensorProt
 
 
 class TensorReader:
-    """Reads the tensors of one model; ``source`` has its bytes and views, None for protos that hold all their data."""
+    """Reads the tensors of one model; ``source`` has its bytes and views, None for protos that hold all their data;
+    ``supplied`` are arrays that replace initializers of these names."""
 
-    def __init__(self, source: Source | None = None) -> None:
+    def __init__(self, source: Source | None = None, supplied: Mapping[str, npt.NDArray[Any]] | None = None) -> None:
         self._source = source
+        self._supplied = supplied or {}
+
+    def initializer(self, proto: onnx.TensorProto) -> ir.TensorProtocol:
+        """The tensor of an initializer of the main graph: what was supplied under its name, else its own data."""
+        array = self._supplied.get(proto.name)
+        if array is None:
+            return self.tensor(proto)
+        declared, shape = _element_type(proto.data_type), _checked_dims(proto.dims)
+        if dtypes.from_numpy(array.dtype) is not declared or array.shape != shape:
+            raise InvalidModelError(
+                f"the value supplied for it is {dtypes.from_numpy(array.dtype)} {list(array.shape)}, "
+                f"but the model has {declared} {list(shape)}"
+            )
+        return tensor_of(array, proto.name)
 
     def tensor(self, proto: onnx.TensorProto) -> ir.TensorProtocol:
         """The tensor of a proto; raises InvalidModelError where its data does not fit its type and dims."""

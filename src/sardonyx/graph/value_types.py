@@ -108,7 +108,8 @@ def _decode_shape(proto: onnx.TensorShapeProto) -> ir.Shape:
             if dim.HasField("dim_value")
             else (_symbol(dim.dim_param) or None)
             for dim in proto.dim
-        ]
+        ],
+        denotations=[dim.denotation or None for dim in proto.dim],
     )
 
 

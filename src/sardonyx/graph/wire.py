@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sardonyx.errors import InvalidModelError, ModelTooLargeError
+from sardonyx.errors import IncompleteModelError, InvalidModelError, MalformedFileError, ModelTooLargeError
 
 __all__ = ["LARGE", "Scan", "foreign_format", "scan"]
 
@@ -124,9 +124,9 @@ def scan(data: memoryview) -> Scan:
     nest more than ``MAX_DEPTH`` deep or the structure without weights exceeds 2 GiB.
     """
     if not len(data):
-        raise InvalidModelError("the model is empty (0 bytes)")
+        raise IncompleteModelError("the model is empty (0 bytes)")
     if words := foreign_format(data):
-        raise InvalidModelError(f"not an ONNX model but {words}")
+        raise MalformedFileError(f"not an ONNX model but {words}")
     result = Scan()
     try:
         parts, size = _Scanner(data, result).message(0, len(data), "model", 1)
@@ -134,7 +134,7 @@ def scan(data: memoryview) -> Scan:
         raise
     except InvalidModelError as error:
         if looks_like_text(data):
-            raise InvalidModelError("not an ONNX model but a text file") from error
+            raise MalformedFileError("not an ONNX model but a text file") from error
         raise
     if size > MAX_SKELETON:
         raise ModelTooLargeError(f"the graph without its weights is {size} bytes; at most {MAX_SKELETON} can be read")
@@ -246,7 +246,7 @@ def fields(data: memoryview, begin: int, end: int) -> Iterator[Field]:
         tag, position = _varint(data, position, end)
         number, wire = tag >> 3, tag & 7
         if not 0 < number < 2**29:
-            raise InvalidModelError(f"not a valid protobuf message: field number {number} at byte {start}")
+            raise MalformedFileError(f"not a valid protobuf message: field number {number} at byte {start}")
         value = 0
         value_begin = position
         if wire == _VARINT:
@@ -259,13 +259,13 @@ def fields(data: memoryview, begin: int, end: int) -> Iterator[Field]:
         elif wire == _GROUP:
             position = _skip_group(data, number, position, end)
         else:
-            raise InvalidModelError(f"not a valid protobuf message: wire type {wire} at byte {start}")
+            raise MalformedFileError(f"not a valid protobuf message: wire type {wire} at byte {start}")
         yield Field(number, wire, start, value_begin, position, value)
 
 
 def _advance(start: int, begin: int, length: int, end: int) -> int:
     if length > end - begin:
-        raise InvalidModelError(
+        raise MalformedFileError(
             f"the file is truncated or corrupt: the field at byte {start} claims {length} bytes, {end - begin} are left"
         )
     return begin + length
@@ -290,7 +290,7 @@ def _skip_group(data: memoryview, number: int, position: int, end: int) -> int:
         elif wire == _END_GROUP and open_groups[-1] == inner:
             open_groups.pop()
         else:
-            raise InvalidModelError(f"not a valid protobuf message: unbalanced group at byte {start}")
+            raise MalformedFileError(f"not a valid protobuf message: unbalanced group at byte {start}")
     return position
 
 
@@ -309,8 +309,8 @@ def _varint(data: memoryview, position: int, end: int) -> tuple[int, int]:
         if shift == 70:
             break
     else:
-        raise InvalidModelError(f"the file is truncated: a number at byte {start} has no end")
-    raise InvalidModelError(f"not a valid protobuf message: a number at byte {start} is longer than 64 bits")
+        raise MalformedFileError(f"the file is truncated: a number at byte {start} has no end")
+    raise MalformedFileError(f"not a valid protobuf message: a number at byte {start} is longer than 64 bits")
 
 
 def _encode_varint(value: int) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from sardonyx import dtypes
 from sardonyx.dtypes import DType
 from sardonyx.errors import InvalidModelError, ModelTooLargeError
 from sardonyx.graph.info import TensorInfo
+from sardonyx.graph.model import Model
 from sardonyx.graph.shape_inference import onnx_output_shapes
 from sardonyx.ops.base import InferContext, Op
 from sardonyx.ops.registry import decode
@@ -172,16 +173,32 @@ def _declared_dtype(value: ir.Value) -> DType | None:
     return dtypes.from_onnx(int(value.dtype))
 
 
-def fix_dimensions(graph: ir.Graph, sizes: Mapping[str, int]) -> None:
-    """Replaces named sizes of the graph's inputs by numbers."""
-    if not sizes:
+def fix_dimensions(model: Model, sizes: Mapping[str, int], denoted: Mapping[str, int]) -> None:
+    """Replaces sizes of the model's inputs and outputs, by their name or their denotation, by numbers."""
+    fixed, places = dict(sizes), {}
+    for value in model.graph.inputs:
+        for axis, size in enumerate(value.shape or ()):
+            number = denoted.get((value.shape.get_denotation(axis) if value.shape is not None else None) or "")
+            if number is not None and not isinstance(size, int):
+                places[value.name, axis] = number
+                fixed.setdefault(getattr(size, "value", None) or "", number)
+    fixed.pop("", None)
+    if not fixed and not places:
         return
-    for value in graph.inputs:
-        if value.shape is None:
-            continue
-        value.shape = ir.Shape(
-            [
-                sizes.get(getattr(size, "value", None) or "", size) if not isinstance(size, int) else size
-                for size in value.shape
-            ]
+
+    def sized(name: str | None, axis: int, size: Any) -> Any:
+        named = size if isinstance(size, str) else getattr(size, "value", None) or ""
+        return size if isinstance(size, int) else places.get((name, axis), fixed.get(named, size))
+
+    for value in model.graph.inputs:
+        if value.shape is not None:
+            value.shape = ir.Shape([sized(value.name, axis, size) for axis, size in enumerate(value.shape)])
+    model.inputs, model.optional_inputs, model.outputs = (
+        tuple(
+            port
+            if port.shape is None
+            else replace(port, shape=tuple(sized(port.name, axis, size) for axis, size in enumerate(port.shape)))
+            for port in ports
         )
+        for ports in (model.inputs, model.optional_inputs, model.outputs)
+    )

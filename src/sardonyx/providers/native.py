@@ -41,7 +41,10 @@ def open_program(model: ModelSource, options: SessionOptions) -> Program:
     Raises InvalidModelError, UnsupportedOpError (under ``options.strict`` also for what would run in Python) or
     MemoryLimitError.
     """
+    options.report("opening the model", 0, 1)
     source = open_source(model)
+    for location, data in options.supplied.files.items():
+        source.external.supply(location, data)
     cache = default_cache() if options.use_cache and not options.optimized_model_filepath else None
     key, program = _from_cache(source, options, cache) if cache is not None else ("", None)
     if program is None:

@@ -101,7 +101,7 @@ class _Files:
     def find(self, array: npt.NDArray[Any]) -> tuple[str, int] | None:
         """The file and offset where a C-contiguous array lies, or None when it lies elsewhere."""
         begin = address_of(array)
-        for location in (_MODEL_FILE, *sorted(self._source.scan.locations)):
+        for location in (_MODEL_FILE, *self._source.locations):
             whole = self.array(location)
             start = address_of(whole)
             if start <= begin and begin + array.nbytes <= start + whole.nbytes:

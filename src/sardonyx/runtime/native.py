@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 import numpy.typing as npt
 
-from sardonyx.errors import ExecutionError, InvalidInputError, MemoryLimitError
+from sardonyx.errors import ExecutionError, IncompatibleSizesError, InvalidInputError, MemoryLimitError
 from sardonyx.runtime.address import address_of
 from sardonyx.runtime.pool import SERIAL
 from sardonyx.runtime.region import OVERFLOW, DimOf, Region, Size, Slot
@@ -250,7 +250,7 @@ class NativeStep:
             )
         self._check_dims(arrays, numbers)
         if status:
-            raise InvalidInputError(f"{region.checks[status - 1]} (inputs of shapes {[a.shape for a in arrays]})")
+            raise IncompatibleSizesError(f"{region.checks[status - 1]} (inputs of shapes {[a.shape for a in arrays]})")
         outputs = [(tuple(_number(d, numbers) for d in o.dims), o.dtype.numpy) for o in region.outputs]
         arena = _number(region.arena, numbers)
         total = arena + sum(_product(shape) * dtype.itemsize for shape, dtype in outputs)

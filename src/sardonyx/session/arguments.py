@@ -22,6 +22,9 @@ class NodeArg:
     type: str
     shape: list[int | str | None]
 
+    def __str__(self) -> str:
+        return f"NodeArg(name={self.name!r}, type={self.type!r}, shape={self.shape!r})"
+
     @staticmethod
     def of(spec: ValueSpec) -> NodeArg:
         return NodeArg(spec.name, spec.type, list(spec.shape or ()))

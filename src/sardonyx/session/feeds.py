@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sardonyx import dtypes
-from sardonyx.errors import InvalidInputError
+from sardonyx.errors import InvalidInputError, UnreadableInputError
 from sardonyx.runtime.program import ValueSpec
 from sardonyx.session.values import OrtValue
 
@@ -104,19 +104,19 @@ def _from_python(value: Any, spec: ValueSpec) -> npt.NDArray[Any]:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise InvalidInputError(f"input {spec.name!r}: not a rectangular tensor ({error})") from error
+        raise UnreadableInputError(f"input {spec.name!r}: not a rectangular tensor ({error})") from error
     if spec.dtype is dtypes.string:
         return _strings(array, spec)
     if array.size == 0:
         return np.zeros(array.shape, spec.dtype.numpy)
     if array.dtype.kind not in "biufc":
-        raise _mismatch(spec, f"a {type(value).__name__}")
+        raise _mismatch(spec, f"a {type(value).__name__}", UnreadableInputError)
     ranks = {"b": 0, "i": 1, "u": 1, "f": 2, "c": 3}
     if ranks[array.dtype.kind] > ranks[spec.dtype.kind] or (spec.dtype.kind == "b") != (array.dtype.kind == "b"):
-        raise _mismatch(spec, f"Python values of the kind of {array.dtype}")
+        raise _mismatch(spec, f"Python values of the kind of {array.dtype}", UnreadableInputError)
     result = array.astype(spec.dtype.numpy)
     if spec.dtype.is_integer and not np.array_equal(result.astype(object), array.astype(object)):
-        raise InvalidInputError(f"input {spec.name!r}: a value does not fit in {spec.dtype}")
+        raise UnreadableInputError(f"input {spec.name!r}: a value does not fit in {spec.dtype}")
     return result
 
 
@@ -142,8 +142,8 @@ def check_sizes(value: Any, spec: ValueSpec) -> None:
         raise _mismatch(spec, f"an array of {value.dtype} with shape {value.shape}")
 
 
-def _mismatch(spec: ValueSpec, got: str) -> InvalidInputError:
+def _mismatch(spec: ValueSpec, got: str, kind: type[InvalidInputError] = InvalidInputError) -> InvalidInputError:
     advice = ""
     if spec.dtype is not None and got.startswith("an array of") and f"of {spec.dtype} " not in got:
         advice = f"; convert it with .astype({str(spec.dtype)!r})"
-    return InvalidInputError(f"input {spec.name!r}: expected {describe(spec)}, got {got}{advice}")
+    return kind(f"input {spec.name!r}: expected {describe(spec)}, got {got}{advice}")

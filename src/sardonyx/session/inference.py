@@ -17,21 +17,29 @@ from sardonyx.options import RunOptions, SessionOptions
 from sardonyx.runtime.profiler import Profiler
 from sardonyx.runtime.program import Program
 from sardonyx.session.arguments import ModelMetadata, NodeArg
+from sardonyx.session.devices import OrtEpDevice, OrtMemoryInfo
+from sardonyx.session.environment import default_severity
 from sardonyx.session.feeds import check_names, check_sizes, normalised
+from sardonyx.session.providers import chosen_providers
 from sardonyx.session.values import OrtValue
 
 if TYPE_CHECKING:
     from sardonyx.graph import ModelSource
 
-__all__ = ["PROVIDER", "InferenceSession", "get_available_providers"]
+__all__ = ["InferenceSession"]
 
-PROVIDER = "CPUExecutionProvider"
 _WARNING = 2
 
 
-def get_available_providers() -> list[str]:
-    """The execution providers of this build."""
-    return [PROVIDER]
+# ONNX Runtime's optimisers that have a counterpart among our passes; the others have nothing to disable.
+_OPTIMIZERS = {
+    "ConstantFolding": "fold-constants",
+    "CommonSubexpressionElimination": "common-subexpressions",
+    "EliminateIdentity": "identities",
+    "AttentionFusion": "attention",
+    "LayerNormFusion": "norms",
+    "GeluFusion": "activations",
+}
 
 
 class InferenceSession:
@@ -39,7 +47,9 @@ class InferenceSession:
 
     ``path_or_bytes`` is a path, the bytes of a model, a binary file object or an ``onnx.ModelProto``. ``providers`` are
     names, or pairs of a name and options; those that are not available are left out with a warning. Further keywords:
-    ``disabled_optimizers`` (names of passes to leave out), and any option of ``SessionOptions``.
+    ``disabled_optimizers`` (names of passes to leave out; of ONNX Runtime's optimisers those that have a counterpart),
+    ``enable_fallback`` (0: malformed ``providers`` raise ValueError instead of a warning), and any option of
+    ``SessionOptions``.
 
     Raises InvalidModelError for a broken model and UnsupportedOpError for one that sardonyx cannot run. ``run`` may be
     called from several threads at once.
@@ -55,8 +65,10 @@ class InferenceSession:
     ) -> None:
         from sardonyx.providers.native import open_program
 
+        self._fall_back = int(kwargs.pop("enable_fallback", 1)) == 1
+        kwargs.pop("read_config_from_model", None)
         self._options = _session_options(sess_options, kwargs)
-        self.set_providers(providers, provider_options)
+        self._providers = chosen_providers(providers, provider_options, self._fall_back)
         self._profiler = Profiler() if self._options.enable_profiling else None
         start = time.perf_counter_ns()
         self._program = open_program(path_or_bytes, self._options)
@@ -72,7 +84,8 @@ class InferenceSession:
     def _warn_of_python_steps(self, model: object) -> None:
         """Says which operators run in Python; the log level can silence it."""
         steps = self._program.python_steps
-        if not steps or self._options.log_severity_level > _WARNING:
+        level = self._options.log_severity_level
+        if not steps or (default_severity() if level < 0 else level) > _WARNING:
             return
         counted = Counter(step.kernel for step in steps)
         listed = ", ".join(f"{name} ({count})" if count > 1 else name for name, count in sorted(counted.items()))
@@ -175,7 +188,30 @@ class InferenceSession:
         provider_options: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         """Chooses providers; see the class. A provider that is not available is left out with a warning."""
-        self._providers = _available(providers, provider_options)
+        self._providers = chosen_providers(providers, provider_options, self._fall_back)
+
+    def disable_fallback(self) -> None:
+        """Malformed ``providers`` raise ValueError from now on."""
+        self._fall_back = False
+
+    def enable_fallback(self) -> None:
+        """Malformed ``providers`` are a warning from now on."""
+        self._fall_back = True
+
+    def get_input_memory_infos(self) -> list[OrtMemoryInfo]:
+        """Where each input lives."""
+        return [OrtMemoryInfo.cpu() for _ in self.get_inputs()]
+
+    def get_output_memory_infos(self) -> list[OrtMemoryInfo]:
+        """Where each output lives."""
+        return [OrtMemoryInfo.cpu() for _ in self.get_outputs()]
+
+    def get_input_epdevices(self) -> list[OrtEpDevice]:
+        """The provider and device that reads each input."""
+        return [OrtEpDevice() for _ in self.get_inputs()]
+
+    def set_ep_dynamic_options(self, options: Mapping[str, str]) -> None:
+        """Accepted: the provider has no options."""
 
     @property
     def program(self) -> Program:
@@ -196,31 +232,12 @@ def _session_options(given: SessionOptions | None, keywords: dict[str, Any]) -> 
     options = copy.deepcopy(given) if given is not None else SessionOptions()
     disabled = keywords.pop("disabled_optimizers", None)
     if disabled is not None:
-        options.disabled_passes = options.disabled_passes | set(disabled)
+        # names of ours are in lower case; those of ONNX Runtime without a counterpart disable nothing
+        names = {_OPTIMIZERS.get(name, name) for name in disabled}
+        options.disabled_passes = options.disabled_passes | {name for name in names if name.islower()}
     for name, value in keywords.items():
         try:
             setattr(options, name, value)
         except AttributeError:
             raise TypeError(f"InferenceSession got an unexpected keyword {name!r}") from None
     return options
-
-
-def _available(
-    providers: Sequence[str | tuple[str, Mapping[str, Any]]] | None, options: Sequence[Mapping[str, Any]] | None
-) -> dict[str, dict[str, Any]]:
-    chosen: dict[str, dict[str, Any]] = {}
-    given = list(options or [])
-    if given and len(given) != len(providers or []):
-        raise ValueError(f"{len(providers or [])} providers but {len(given)} provider_options")
-    for position, item in enumerate(providers or []):
-        name, settings = (item, given[position] if given else {}) if isinstance(item, str) else item
-        if name in get_available_providers():
-            chosen.setdefault(name, dict(settings))
-        else:
-            warnings.warn(
-                f"provider {name!r} is not available and is left out; available: {PROVIDER}",
-                UserWarning,
-                stacklevel=4,
-            )
-    chosen.setdefault(PROVIDER, {})
-    return chosen

@@ -1,0 +1,374 @@
+"""The same mistakes made with both engines: ours raises what a program written for ONNX Runtime catches."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+from onnxruntime.capi import onnxruntime_pybind11_state as their_state
+
+import sardonyx
+from sardonyx.capi import onnxruntime_pybind11_state as our_state
+from session import models
+from session.models import INT64, model, tensor
+
+ENGINES = [sardonyx, onnxruntime]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quiet(tmp_path_factory: pytest.TempPathFactory):
+    onnxruntime.set_default_logger_severity(4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SARDONYX_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+    onnxruntime.set_default_logger_severity(2)
+
+
+def caught(action) -> Exception:
+    with pytest.raises(Exception) as info:  # noqa: PT011  # the class is what is compared
+        action()
+    return info.value
+
+
+def assert_caught_alike(ours: Exception, theirs: Exception) -> None:
+    """Whatever class a program catches for ONNX Runtime's exception catches ours."""
+    name = type(theirs).__name__
+    expected = getattr(our_state, name) if type(theirs).__module__.startswith("onnxruntime") else type(theirs)
+    assert isinstance(ours, expected), f"{name} there, {[c.__name__ for c in type(ours).__mro__]} here: {ours}"
+    assert isinstance(ours, sardonyx.SardonyxError | TypeError)
+
+
+GOOD: dict[str, Any] = {"a": np.ones((1, 1, 2), np.float32), "k": np.array(4)}
+WRONG_FEEDS = {
+    "unknown name": ({**GOOD, "zz": np.ones(1)}, "zz"),
+    "missing": ({"a": GOOD["a"]}, "'k'"),
+    "element type": ({**GOOD, "a": np.ones((1, 1, 2))}, "'a'"),
+    "rank": ({**GOOD, "a": np.ones((1, 2), np.float32)}, "'a'"),
+    "size": ({**GOOD, "a": np.ones((1, 1, 3), np.float32)}, "'a'"),
+    "ragged list": ({**GOOD, "a": [[1.0], [1.0, 2.0]]}, "'a'"),
+    "dictionary": ({**GOOD, "a": {"x": 1}}, "'a'"),
+    "text": ({**GOOD, "a": "text"}, "'a'"),
+    "number of another kind": ({**GOOD, "k": 1.5}, "'k'"),
+    "object": ({**GOOD, "a": object()}, "'a'"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_FEEDS)
+def test_wrong_feeds(case: str) -> None:
+    content = models.two_inputs().SerializeToString()
+    feeds, named = WRONG_FEEDS[case]
+    ours, theirs = (caught(lambda e=e: e.InferenceSession(content).run(None, feeds)) for e in ENGINES)
+    assert_caught_alike(ours, theirs)
+    assert named in str(ours)
+
+
+def test_unknown_output() -> None:
+    content = models.two_inputs().SerializeToString()
+    ours, theirs = (caught(lambda e=e: e.InferenceSession(content).run(["nothing"], GOOD)) for e in ENGINES)
+    assert_caught_alike(ours, theirs)
+    assert "nothing" in str(ours)
+
+
+def _one_node(node: onnx.NodeProto, *, output: int = TensorProto.FLOAT, given: int = TensorProto.FLOAT):
+    return model([node], [tensor("x", [3], given), tensor("z", [4], given)], [tensor("y", [3], output)])
+
+
+def _broken(**changes: int) -> onnx.ModelProto:
+    made = models.mlp()
+    made.opset_import[0].version = changes.get("opset", 21)
+    made.ir_version = changes.get("ir_version", 10)
+    return made
+
+
+def _foreign(imported: bool) -> onnx.ModelProto:
+    made = _one_node(helper.make_node("Foo", ["x"], ["y"], name="n", domain="com.example"))
+    if imported:
+        made.opset_import.append(helper.make_opsetid("com.example", 1))
+    return made
+
+
+BROKEN_MODELS = {
+    "garbage": b"garbage bytes",
+    "empty": b"",
+    "truncated": models.mlp().SerializeToString()[:-100],
+    "unknown operator": _one_node(helper.make_node("NoSuchOp", ["x"], ["y"], name="n")),
+    "unknown domain": _foreign(imported=False),
+    "unknown operator of a domain": _foreign(imported=True),
+    "undefined value": _one_node(helper.make_node("Relu", ["q"], ["y"], name="n")),
+    "unknown attribute": _one_node(helper.make_node("Relu", ["x"], ["y"], name="n", foo=1)),
+    "too many inputs": _one_node(helper.make_node("Add", ["x", "x", "x"], ["y"], name="n")),
+    "output of another type": _one_node(helper.make_node("Relu", ["x"], ["y"], name="n"), output=INT64),
+    "type not allowed": _one_node(
+        helper.make_node("Relu", ["x"], ["y"], name="n"), given=TensorProto.STRING, output=TensorProto.STRING
+    ),
+    "shapes do not fit": _one_node(helper.make_node("Add", ["x", "z"], ["y"], name="n")),
+    "opset of the future": _broken(opset=99),
+    "IR version of the future": _broken(ir_version=99),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_MODELS)
+def test_broken_models(case: str) -> None:
+    made = BROKEN_MODELS[case]
+    content = made if isinstance(made, bytes) else made.SerializeToString()
+    assert_caught_alike(*(caught(lambda e=e: e.InferenceSession(content)) for e in ENGINES))
+
+
+@pytest.mark.parametrize("name", ["missing.onnx", "garbage.onnx", "empty.onnx", "."])
+@pytest.mark.parametrize("kind", [str, Path])
+def test_files(name: str, kind: type, tmp_path: Path) -> None:
+    (tmp_path / "garbage.onnx").write_bytes(b"garbage")
+    (tmp_path / "empty.onnx").write_bytes(b"")
+    path = kind(tmp_path / name)
+    ours, theirs = (caught(lambda e=e: e.InferenceSession(path)) for e in ENGINES)
+    assert_caught_alike(ours, theirs)
+    assert str(tmp_path) in str(ours)
+
+
+def test_not_a_model_at_all() -> None:
+    assert_caught_alike(*(caught(lambda e=e: e.InferenceSession(3)) for e in ENGINES))
+
+
+FAILING_RUNS = {
+    "inner sizes": (
+        helper.make_node("MatMul", ["x", "z"], ["y"], name="n"),
+        [tensor("x", ["a", "b"]), tensor("z", ["c", "d"])],
+        {"x": np.ones((2, 3), np.float32), "z": np.ones((2, 3), np.float32)},
+    ),
+    "index out of range": (
+        helper.make_node("Gather", ["x", "z"], ["y"], name="n"),
+        [tensor("x", ["a"]), tensor("z", ["c"], INT64)],
+        {"x": np.ones(3, np.float32), "z": np.array([7])},
+    ),
+    "reshape to another size": (
+        helper.make_node("Reshape", ["x", "z"], ["y"], name="n"),
+        [tensor("x", ["a"]), tensor("z", ["c"], INT64)],
+        {"x": np.ones(3, np.float32), "z": np.array([7])},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FAILING_RUNS)
+@pytest.mark.filterwarnings("ignore:.*run in Python:RuntimeWarning")
+def test_failing_runs(case: str) -> None:
+    node, inputs, feeds = FAILING_RUNS[case]
+    content = model([node], inputs, [tensor("y", None)]).SerializeToString()
+    ours, theirs = (caught(lambda e=e: e.InferenceSession(content).run(None, feeds)) for e in ENGINES)
+    assert_caught_alike(ours, theirs)
+    assert "'n'" in str(ours) or "node n " in str(ours)
+
+
+def test_terminated_run() -> None:
+    def run(engine: ModuleType) -> Any:
+        options = engine.RunOptions()
+        options.terminate = True
+        session = engine.InferenceSession(models.mlp().SerializeToString())
+        return session.run(None, {"x": np.ones((1, 8), np.float32)}, options)
+
+    assert_caught_alike(*(caught(lambda e=e: run(e)) for e in ENGINES))
+
+
+# -- names, defaults and options -----------------------------------------------------------------------------------
+
+
+def test_every_exception_class_exists() -> None:
+    for name, value in vars(their_state).items():
+        if inspect.isclass(value) and issubclass(value, Exception):
+            assert issubclass(getattr(our_state, name), Exception)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n for n, v in vars(onnxruntime).items() if hasattr(v, "__members__") and not n.startswith("ModelPackage")],
+)
+def test_enumerations(name: str) -> None:
+    ours, theirs = getattr(sardonyx, name), getattr(onnxruntime, name)
+    assert {n: int(v) for n, v in ours.__members__.items()} == {n: int(v) for n, v in theirs.__members__.items()}
+    if name != "OrtDeviceVendorId":
+        assert {str(v) for v in ours.__members__.values()} == {str(v) for v in theirs.__members__.values()}
+    for value in theirs.__members__.values():
+        assert repr(ours(int(value))) == repr(value)
+
+
+@pytest.mark.parametrize("name", ["SessionOptions", "RunOptions"])
+def test_options_and_defaults(name: str) -> None:
+    ours, theirs = getattr(sardonyx, name)(), getattr(onnxruntime, name)()
+    elsewhere = {"profile_file_prefix", "add_active_adapter"} | {n for n in dir(theirs) if "ep_context" in n}
+    for option in dir(theirs):
+        if option.startswith("_") or option in elsewhere:
+            continue
+        value = getattr(theirs, option)
+        if callable(value):
+            assert callable(getattr(ours, option))
+        else:
+            assert repr(getattr(ours, option)) == repr(value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda o: o.get_session_config_entry("missing"),
+        lambda o: o.add_session_config_entry("key", 1),
+        lambda o: o.add_session_config_entry("", "1"),
+        lambda o: o.add_session_config_entry("k" * 1025, "1"),
+        lambda o: setattr(o, "no_such_option", 1),
+        lambda o: o.register_custom_ops_library("/no/such/library.so"),
+        lambda o: o.add_provider("Imaginary", {}),
+        lambda o: o.add_initializer("b", np.ones(3)),
+    ],
+)
+def test_wrong_options(wrong) -> None:
+    ours, theirs = (caught(lambda e=e: wrong(e.SessionOptions())) for e in ENGINES)
+    name = type(theirs).__name__
+    assert isinstance(ours, getattr(our_state, name, type(theirs)))
+
+
+def test_free_dimensions() -> None:
+    made = models.mlp()
+    made.graph.input[0].type.tensor_type.shape.dim[0].denotation = "DATA_BATCH"
+    for method, key in [("by_name", "batch"), ("by_denotation", "DATA_BATCH")]:
+        shapes = []
+        for engine in ENGINES:
+            options = engine.SessionOptions()
+            getattr(options, f"add_free_dimension_override_{method}")(key, 2)
+            session = engine.InferenceSession(made.SerializeToString(), options)
+            shapes.append([str(v) for v in (*session.get_inputs(), *session.get_outputs())])
+            assert session.run(["y"], {"x": np.ones((2, 8), np.float32)})[0].shape == (2, 5)
+        assert shapes[0] == shapes[1]
+
+
+def test_cancelled_loading() -> None:
+    options = sardonyx.SessionOptions()
+    options.set_load_cancellation_flag(True)
+    with pytest.raises(our_state.ModelLoadCanceled):
+        sardonyx.InferenceSession(models.mlp(), options)
+
+
+PROVIDERS: dict[str, tuple[Any, Any]] = {
+    "none": (None, None),
+    "names": (["CPUExecutionProvider"], None),
+    "pairs": ([("CPUExecutionProvider", {"a": 1})], None),
+    "options": (["CPUExecutionProvider"], [{"use_arena": "1"}]),
+    "empty": ([], None),
+    "unknown": (["ImaginaryExecutionProvider"], None),
+    "unknown and known": (["ImaginaryExecutionProvider", "CPUExecutionProvider"], None),
+    "a number": ([3], None),
+    "lengths": (["CPUExecutionProvider"], [{}, {}]),
+}
+
+
+@pytest.mark.parametrize("case", PROVIDERS)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_providers(case: str) -> None:
+    providers, options = PROVIDERS[case]
+    content = models.mlp().SerializeToString()
+    sessions = [e.InferenceSession(content, providers=providers, provider_options=options) for e in ENGINES]
+    assert sessions[0].get_providers() == sessions[1].get_providers()
+    assert sessions[0].get_provider_options() == sessions[1].get_provider_options()
+
+
+def test_malformed_providers_without_fallback() -> None:
+    content = models.mlp().SerializeToString()
+    ours, theirs = (caught(lambda e=e: e.InferenceSession(content, providers=[3], enable_fallback=0)) for e in ENGINES)
+    assert type(ours) is type(theirs) is ValueError
+    with pytest.warns(UserWarning, match="Duplicate"):
+        sardonyx.InferenceSession(content, providers=["CPUExecutionProvider"] * 2)
+
+
+def test_disabled_optimizers_of_onnxruntime() -> None:
+    content = models.mlp().SerializeToString()
+    session = sardonyx.InferenceSession(content, disabled_optimizers=["ConstantFolding", "NchwcTransformer"])
+    assert session.get_session_options().disabled_passes == {"fold-constants"}
+
+
+def test_module_functions() -> None:
+    assert sardonyx.get_device() == onnxruntime.get_device()
+    assert set(sardonyx.get_available_providers()) <= set(onnxruntime.get_available_providers())
+    assert sardonyx.get_version_string() == sardonyx.__version__
+    assert sardonyx.has_collective_ops() is onnxruntime.has_collective_ops() is False
+    for name in ("get_build_info", "enable_telemetry_events", "disable_telemetry_events", "get_all_providers"):
+        getattr(sardonyx, name)()
+    assert caught(lambda: sardonyx.set_default_logger_severity(9))
+    assert [d.ep_name for d in sardonyx.get_ep_devices()] == ["CPUExecutionProvider"]
+
+
+def test_default_severity_silences_warnings() -> None:
+    sardonyx.set_default_logger_severity(3)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            sardonyx.InferenceSession(models.sequences())
+    finally:
+        sardonyx.set_default_logger_severity(2)
+
+
+# -- initializers and files from memory ----------------------------------------------------------------------------
+
+
+def test_supplied_initializer() -> None:
+    x, results = np.zeros((1, 8), np.float32), []
+    for engine in ENGINES:
+        options = engine.SessionOptions()
+        value = engine.OrtValue.ortvalue_from_numpy(np.full(5, 3, np.float32))  # ONNX Runtime does not keep it alive
+        options.add_initializer("b", value)
+        options.add_initializer("unused", value)
+        for _ in range(2):  # the second time from the cache
+            results.append(engine.InferenceSession(models.mlp().SerializeToString(), options).run(["y"], {"x": x})[0])
+    for result in results:
+        np.testing.assert_array_equal(result, np.full((1, 5), 3, np.float32))
+    assert (sardonyx.InferenceSession(models.mlp()).run(["y"], {"x": x})[0] != 3).any()
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(6, np.float32), np.zeros(5, np.int64)])
+def test_supplied_initializer_of_another_kind(wrong: np.ndarray) -> None:
+    options = sardonyx.SessionOptions()
+    options.add_initializer("b", sardonyx.OrtValue.ortvalue_from_numpy(wrong))
+    with pytest.raises(sardonyx.InvalidModelError, match="'b'"):
+        sardonyx.InferenceSession(models.mlp(), options)
+
+
+def _with_external_data(folder: Path) -> tuple[Path, bytes]:
+    path = folder / "m.onnx"
+    onnx.save(models.mlp(), path, save_as_external_data=True, location="m.data", size_threshold=0)
+    data = (folder / "m.data").read_bytes()
+    (folder / "m.data").unlink()
+    return path, data
+
+
+def test_external_data_from_memory(tmp_path: Path) -> None:
+    path, data = _with_external_data(tmp_path)
+    x = np.ones((2, 8), np.float32)
+    expected = onnxruntime.InferenceSession(models.mlp().SerializeToString()).run(["y"], {"x": x})[0]
+    weights = {t.name: onnx.numpy_helper.to_array(t) for t in models.mlp().graph.initializer}
+    for engine in ENGINES:
+        files = engine.SessionOptions()
+        files.add_external_initializers_from_files_in_memory(["m.data"], [data], [len(data)])
+        arrays = engine.SessionOptions()
+        values = [engine.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
+        arrays.add_external_initializers(list(weights), values)
+        for options in (files, arrays):
+            for source in (str(path), path.read_bytes()):
+                for _ in range(2):
+                    got = engine.InferenceSession(source, options).run(["y"], {"x": x})[0]
+                    np.testing.assert_allclose(got, expected, rtol=1e-5)
+    assert_caught_alike(*(caught(lambda e=e: e.InferenceSession(str(path))) for e in ENGINES))
+
+
+def test_external_initializer_that_the_model_does_not_have() -> None:
+    def load(engine: ModuleType) -> Any:
+        options = engine.SessionOptions()
+        value = engine.OrtValue.ortvalue_from_numpy(np.zeros(1, np.float32))
+        options.add_external_initializers(["nope"], [value])
+        return engine.InferenceSession(models.mlp().SerializeToString(), options)
+
+    ours, theirs = (caught(lambda e=e: load(e)) for e in ENGINES)
+    assert_caught_alike(ours, theirs)
+    assert "nope" in str(ours)
