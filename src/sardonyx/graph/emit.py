@@ -78,6 +78,17 @@ class Emitter:
         self.append(node)
         return node.outputs[0]
 
+    def own(
+        self, op_type: str, *inputs: ir.Value | None, types: Sequence[ir.DataType], **attributes: AttributeValue
+    ) -> Sequence[ir.Value]:
+        """Append a node of an operator of our own (domain ``sardonyx``); returns its outputs, of these types."""
+        attrs = [ir.convenience.convert_attribute(name, value) for name, value in attributes.items()]
+        node = ir.Node("sardonyx", op_type, inputs, attrs, num_outputs=len(types), version=1, name=op_type)
+        for value, element in zip(node.outputs, types, strict=True):
+            value.type, value.name = ir.TensorType(element), self.names.unique(f"{op_type}_out")
+        self.nodes.append(node)
+        return node.outputs
+
     def append(self, node: ir.Node) -> None:
         """Append a node, infer the types of its outputs and name those that have no name."""
         assign_output_types(node)
