@@ -25,6 +25,7 @@ from sardonyx.graph.model import Model
 from sardonyx.kernels.spec import Kernel, kernel_text, symbol_name
 from sardonyx.lang.worker import compile_all
 from sardonyx.ops.inference import GraphInfo, infer_graph, node_label
+from sardonyx.ops.lowered import is_hosted
 from sardonyx.runtime.processors import default_threads
 from sardonyx.runtime.program import Call, DimOf, HostStep, InputSpec, OutputSpec, Region, Size, Slot, ValueSpec
 from sardonyx.symbols import Dim, Expr, free_symbols
@@ -80,7 +81,7 @@ def compile_graph(
         if isinstance(step, NodeRegion):
             space = lower_region(step, info, target, exact_convolution)
             steps.append(_compile_region(space, len(steps), kernels))
-        elif _hosted(step, info):
+        elif is_hosted(step, info):
             steps.append(host_step(step, info))
         elif strict:
             raise UnsupportedOpError(
@@ -103,11 +104,6 @@ def compile_graph(
     processes = min(default_threads(), os.cpu_count() or 1)
     compiled.objects = compile_all(texts, target, processes, lambda done: report("compiling kernels", done, len(texts)))
     return compiled
-
-
-def _hosted(node: ir.Node, info: GraphInfo) -> bool:
-    record = info.records[node]
-    return record is not None and record.hosts(info.contexts[node])
 
 
 def _constants(graph: ir.Graph, steps: Sequence[CompiledRegion | HostStep]) -> dict[str, Any]:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from sardonyx.compiler.steps import Region, is_known
+from sardonyx.compiler.steps import Region
 from sardonyx.graph.info import TensorInfo
 from sardonyx.ops.base import Anchor, Elementwise, Indexed
 from sardonyx.ops.inference import GraphInfo
+from sardonyx.ops.lowered import is_known
 from sardonyx.symbols import known_equal
 
 __all__ = ["Group", "group_nodes"]

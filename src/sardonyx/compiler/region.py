@@ -13,12 +13,13 @@ import onnx_ir as ir
 from sardonyx.compiler.grouping import Group, group_nodes
 from sardonyx.compiler.lowering import Lowering
 from sardonyx.compiler.maps import lower_map
-from sardonyx.compiler.steps import Region, is_known
+from sardonyx.compiler.steps import Region
 from sardonyx.compiler.strides import is_dense
 from sardonyx.compiler.workspace import Workspace
 from sardonyx.kernels.spec import Operand
 from sardonyx.ops.base import View
 from sardonyx.ops.inference import GraphInfo, node_label
+from sardonyx.ops.lowered import is_known
 from sardonyx.symbols import known_equal
 from sardonyx.targets import Target
 

@@ -11,13 +11,11 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from sardonyx.dtypes import DType
-from sardonyx.graph.info import TensorInfo
-from sardonyx.ops.base import Anchor, Elementwise, Indexed, View
 from sardonyx.ops.inference import GraphInfo
+from sardonyx.ops.lowered import is_lowered
 from sardonyx.symbols import Expr, free_symbols, symbol
 
-__all__ = ["Region", "captured_values", "cut", "is_known", "is_lowered"]
+__all__ = ["Region", "captured_values", "cut"]
 
 
 @dataclass
@@ -27,37 +25,6 @@ class Region:
     nodes: list[ir.Node] = field(default_factory=list)
     inputs: list[ir.Value] = field(default_factory=list)
     outputs: list[ir.Value] = field(default_factory=list)
-
-
-def is_known(info: TensorInfo) -> bool:
-    """Whether a value's contents are sizes or constants, so that no kernel need compute it."""
-    return info.values is not None
-
-
-def native_dtype(dtype: DType | None) -> bool:
-    """Whether buffers of this dtype can be held by native code."""
-    return dtype is not None and dtype.kind in "fiub" and dtype.bits >= 8 and not dtype.name.startswith("float8")
-
-
-def is_lowered(node: ir.Node, info: GraphInfo) -> bool:
-    """Whether a node has a lowering for its types and attributes."""
-    outputs = [info.of(value) for value in node.outputs if value.name]
-    if any(output.shape is None or not native_dtype(output.dtype) for output in outputs):
-        return False
-    inputs = [info.of(value) for value in node.inputs if value is not None]
-    if any(i.shape is None or not native_dtype(i.dtype) for i in inputs):
-        return False
-    if outputs and all(is_known(output) for output in outputs):
-        return True
-    record, ctx = info.records[node], info.contexts[node]
-    match record:
-        case Elementwise():
-            return record.lowers([None if i is None else i.dtype for i in ctx.inputs])
-        case View():
-            return True
-        case Indexed() | Anchor():
-            return record.lowers(ctx)
-    return False
 
 
 def captured_values(node: ir.Node) -> list[ir.Value]:

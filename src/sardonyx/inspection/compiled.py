@@ -20,6 +20,7 @@ from sardonyx.inspection.records import BufferRecord, KernelRecord, PassRecord, 
 from sardonyx.kernels.spec import Operand
 from sardonyx.lang.host import host_target
 from sardonyx.ops.inference import GraphInfo, infer_graph, node_label
+from sardonyx.ops.lowered import is_hosted
 from sardonyx.ops.registry import record as operator_record
 from sardonyx.passes.pipeline import Pass, optimise
 from sardonyx.passes.rewriting import Rewriter
@@ -78,8 +79,7 @@ class Inspection:
         return StepRecord("native", tuple(map(_described, region.nodes)), dict(operators.most_common()))
 
     def _single(self, node: ir.Node) -> StepRecord:
-        own = self.info.records[node]
-        if own is not None and own.hosts(self.info.contexts[node]):
+        if is_hosted(node, self.info):
             return StepRecord("host", (_described(node),), {node.op_type: 1}, "its values are Python objects")
         inputs = [str(self.info.of(value).dtype) for value in node.inputs if value is not None]
         if operator_record(node.op_type, node.domain) is None:

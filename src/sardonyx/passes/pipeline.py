@@ -11,13 +11,14 @@ from sardonyx.passes.activations import fuse_activations
 from sardonyx.passes.affine import fold_affine
 from sardonyx.passes.attention import fuse_attention
 from sardonyx.passes.cleanup import common_subexpressions, dead_code, identities
+from sardonyx.passes.expansion import expand_functions
 from sardonyx.passes.folding import fold_constants
 from sardonyx.passes.norms import fuse_norms
 from sardonyx.passes.rewriting import Rewriter
 
 __all__ = ["PASSES", "Pass", "PassRun", "optimise"]
 
-BASIC, EXTENDED = 1, 2
+ALWAYS, BASIC, EXTENDED = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class PassRun:
 
 PASSES: tuple[Pass, ...] = (
     Pass("dead-code", dead_code, BASIC, "first, so that no later pass works on what nobody uses"),
+    Pass("expand-functions", expand_functions, ALWAYS, "before folding: the bodies are full of constants"),
     Pass(
         "fold-constants", fold_constants, BASIC, "before patterns are matched: exporters hide constants in arithmetic"
     ),

@@ -1,0 +1,45 @@
+"""Operators without a lowering of their own that ONNX defines by others: the nodes become those."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from sardonyx.graph import expand_function_op
+from sardonyx.graph.info import TensorInfo
+from sardonyx.ops.inference import declared_info
+from sardonyx.ops.lowered import is_hosted, is_lowered
+from sardonyx.passes.rewriting import Rewriter
+
+__all__ = ["expand_functions"]
+
+MAX_DEPTH = 16
+"""Expansions inside one another; ONNX's own bodies are at most three levels deep."""
+
+
+def expand_functions(rewriter: Rewriter) -> None:
+    """Replaces nodes that would run on the fallback by the bodies that ONNX gives for their operators."""
+    info = declared_info(rewriter.graph)
+    rewriter.adopt(info)
+    waiting = [(node, 0) for node in reversed(list(rewriter.graph))]
+    while waiting:
+        node, depth = waiting.pop()
+        info.add_node(node)
+        if depth >= MAX_DEPTH or is_lowered(node, info) or is_hosted(node, info):
+            continue
+        for value in node.inputs:
+            if value is not None:
+                _declare(value, info.of(value))
+        nodes = expand_function_op(node)
+        if nodes is not None:
+            rewriter.changes += 1
+            for value in {v for made in nodes for v in made.inputs if v is not None and v.is_initializer()}:
+                info.add_constant(value)
+            waiting += [(made, depth + 1) for made in reversed(nodes)]
+
+
+def _declare(value: ir.Value, known: TensorInfo) -> None:
+    """Tells a value's type and rank, on which the choice of a body may depend."""
+    if value.type is None and known.dtype is not None:
+        value.type = ir.TensorType(ir.DataType(known.dtype.onnx))
+    if value.shape is None and known.shape is not None:
+        value.shape = ir.Shape([d if isinstance(d, int) else None for d in known.shape])
