@@ -92,7 +92,7 @@ def test_inputs_of_elementwise(domain: str, op_type: str) -> None:
 def test_no_record_is_unknown_to_onnx() -> None:
     own = {"", "ai.onnx.ml"}
     unknown = [key for key in records() if key[0] in own and not onnx.defs.has(key[1], domain=key[0])]
-    assert unknown == []
+    assert unknown == [("", "SimplifiedLayerNormalization")]  # ONNX Runtime keeps it in that domain
 
 
 def test_records_are_described() -> None:

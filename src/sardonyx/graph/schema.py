@@ -18,6 +18,10 @@ __all__ = ["Schema", "check_node", "current_opset", "current_opsets", "find_sche
 _UNBOUNDED = 2**31 - 1
 
 
+EARLY = {("", "LayerNormalization"): 17}
+"""Operators that ONNX Runtime writes into models of older opsets too, and the version of ONNX that they are."""
+
+
 @dataclass(frozen=True)
 class Parameter:
     """A formal input or output; ``type`` is a type or the name of a type parameter."""

@@ -8,6 +8,7 @@ It belongs to one of these kinds, which says how it is lowered:
 - ``Indexed``: output element i is some input element: ``index`` says which (Pad, Gather, Tile, Concat ...); fused like
   ``Elementwise``.
 - ``Anchor``: has kernels of its own: ``lower`` emits the calls; pointwise consumers ride along as its epilogue.
+- ``Composite`` (``ops/composite.py``): other operators together do it; ``expand`` builds them.
 - plain ``Op``: only types and sizes are known; runs on the fallback.
 
 Any of them may also say with ``hosts`` that ``host`` computes it on Python objects: numpy arrays of strings, lists

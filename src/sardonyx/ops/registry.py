@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 from sardonyx.errors import InvalidModelError
+from sardonyx.graph.schema import current_opset, current_opsets, find_schema
 from sardonyx.ops.base import Op
 
 __all__ = ["decode", "foreign_operators", "op", "record", "records"]
@@ -43,8 +45,13 @@ def record(op_type: str, domain: str = "") -> type[Op] | None:
 
 
 def foreign_operators() -> frozenset[tuple[str, str]]:
-    """(domain, operator type) of the records outside ONNX's own domains: there is no schema to check their nodes by."""
-    return frozenset(key for key in _records if key[0] not in ("", "ai.onnx.ml"))
+    """(domain, operator type) of the records that ONNX does not define: there is no schema to check their nodes by."""
+    return frozenset(key for key in _records if not _is_standard(*key))
+
+
+@cache
+def _is_standard(domain: str, op_type: str) -> bool:
+    return domain in current_opsets() and find_schema(domain, op_type, current_opset(domain)) is not None
 
 
 def records() -> Mapping[tuple[str, str], type[Op]]:
@@ -54,6 +61,8 @@ def records() -> Mapping[tuple[str, str], type[Op]]:
 
 def decode(op_type: str, domain: str, attributes: Mapping[str, Any], node: str) -> Op | None:
     """A node's record with its attributes, or None where no record exists or it holds an attribute unknown to it.
+
+    An operator that ONNX does not define was not checked by a schema: there an unknown attribute is an error.
 
     ``attributes`` holds Python values: int, float, str, tuples. Raises InvalidModelError for a missing or ill-typed
     attribute, naming the node.
@@ -72,7 +81,9 @@ def decode(op_type: str, domain: str, attributes: Mapping[str, Any], node: str) 
         elif field.default is dataclasses.MISSING:
             raise InvalidModelError(f"node {node!r} ({op_type}): attribute {name!r} is required and missing")
     known = {field.name.rstrip("_") for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    if not known.issuperset(attributes):
+    if strange := set(attributes) - known:
+        if not _is_standard(domain, op_type):
+            raise InvalidModelError(f"node {node!r} ({domain}::{op_type}): it has no attribute {min(strange)!r}")
         return None
     return cls(**values)
 

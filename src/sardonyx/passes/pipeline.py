@@ -11,6 +11,7 @@ from sardonyx.passes.activations import fuse_activations
 from sardonyx.passes.affine import fold_affine
 from sardonyx.passes.attention import fuse_attention
 from sardonyx.passes.cleanup import common_subexpressions, dead_code, identities
+from sardonyx.passes.composites import expand_composites
 from sardonyx.passes.expansion import expand_functions
 from sardonyx.passes.folding import fold_constants
 from sardonyx.passes.norms import fuse_norms
@@ -42,7 +43,8 @@ class PassRun:
 
 
 PASSES: tuple[Pass, ...] = (
-    Pass("dead-code", dead_code, BASIC, "first, so that no later pass works on what nobody uses"),
+    Pass("composites", expand_composites, ALWAYS, "first: neither passes nor kernels know operators made of others"),
+    Pass("dead-code", dead_code, BASIC, "before all rewriting, so that no pass works on what nobody uses"),
     Pass("expand-functions", expand_functions, ALWAYS, "before folding: the bodies are full of constants"),
     Pass(
         "fold-constants", fold_constants, BASIC, "before patterns are matched: exporters hide constants in arithmetic"
