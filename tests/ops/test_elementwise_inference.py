@@ -196,13 +196,13 @@ def test_errors(op: str, inputs: Sequence[TensorInfo], attributes: dict[str, Any
         ("Add", [F32, F32], True),
         ("Add", [dtypes.float16, dtypes.float16], True),
         ("Equal", [dtypes.string, dtypes.string], False),
-        ("Cast", [dtypes.float8_e5m2], False),
-        ("Cast", [dtypes.int4], False),
+        ("Cast", [dtypes.float8_e5m2], True),
+        ("Cast", [dtypes.int4], True),
         ("And", [I64, I64], False),
         ("Pow", [F32, U8], True),
         ("Where", [BOOL, dtypes.string, dtypes.string], False),
-        ("QuantizeLinear", [F32, F32, dtypes.int4], False),
-        ("DequantizeLinear", [dtypes.float8_e4m3fn, F32], False),
+        ("QuantizeLinear", [F32, F32, dtypes.int4], True),
+        ("DequantizeLinear", [dtypes.float8_e4m3fn, F32], True),
     ],
 )
 def test_what_is_lowered(op: str, inputs: Sequence[DType], lowered: bool) -> None:

@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from sardonyx.compiler.steps import Region
 from sardonyx.graph.info import TensorInfo
-from sardonyx.ops.base import Anchor, Elementwise, Indexed
+from sardonyx.ops.base import Anchor, Elementwise, Indexed, moves_elements
 from sardonyx.ops.inference import GraphInfo
 from sardonyx.ops.lowered import is_known
 from sardonyx.symbols import known_equal
@@ -96,10 +96,10 @@ class _Grouping:
         group = self._common_group(value)
         if group is None or len(group.members) >= MAX_MEMBERS:
             return None
-        if isinstance(self.info.records[node], Indexed) and group.anchor is not None:
+        if self._moves(node) and group.anchor is not None:
             return None
         readers = {use.node for use in value.uses()}
-        if any(isinstance(self.info.records[reader], Indexed) for reader in readers):
+        if any(self._moves(reader) for reader in readers):
             return None if self._cost(node) > MAX_RECOMPUTE_COST else group
         if group.anchor is None:
             return group if self._worth(node, self.info.of(group.sink.outputs[0])) else None
@@ -116,7 +116,7 @@ class _Grouping:
         if anchor is None:
             return False
         record = self.info.records[anchor]
-        if not isinstance(record, Anchor) or isinstance(self.info.records[node], Indexed):
+        if not isinstance(record, Anchor) or self._moves(node):
             return False
         place = record.prologue(self.info.contexts[anchor])
         if place is None:
@@ -126,6 +126,9 @@ class _Grouping:
             if use.node is anchor and use.idx != place:
                 return False
         return source is not None and self._worth(node, self.info.of(source))
+
+    def _moves(self, node: ir.Node) -> bool:
+        return moves_elements(self.info.records[node], self.info.contexts[node])
 
     def _cost(self, node: ir.Node) -> int:
         record = self.info.records[node]
@@ -163,7 +166,7 @@ class _Grouping:
             return False
         shape = self.info.of(node.outputs[0])
         everyone = group.members | {group.sink}
-        if any(isinstance(self.info.records[member], Indexed) for member in everyone):
+        if any(self._moves(member) for member in everyone):
             return False
         if not self._same_shape(self.info.of(group.sink.outputs[0]), shape):
             return False

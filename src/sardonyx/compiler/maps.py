@@ -11,7 +11,7 @@ from sardonyx.compiler.points import PointBuilder, dimension_symbols, loop_posit
 from sardonyx.compiler.strides import merge_axes
 from sardonyx.kernels.map import Map, Store
 from sardonyx.kernels.spec import Operand
-from sardonyx.ops.base import Elementwise, Indexed
+from sardonyx.ops.base import Elementwise, moves_elements
 from sardonyx.symbols import Dim, product
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def lower_map(space: Workspace, group: Group) -> None:
     result = space.allocate(value, order)
     inline = {node.outputs[0]: node for node in nodes}
     axes = list(order) if order is not None else list(range(len(shape)))
-    if any(isinstance(space.info.records[node], Indexed) for node in nodes):
+    if any(moves_elements(space.info.records[node], space.info.contexts[node]) for node in nodes):
         loops = [[axis] for axis in axes if shape[axis] != 1] or [[]]
     else:
         loops = merge_axes(shape, axes, [result.strides, *_load_strides(space, value, inline, shape)])

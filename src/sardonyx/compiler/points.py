@@ -139,8 +139,10 @@ class PointBuilder:
             source = node.inputs[index]
             if source is None:
                 raise AssertionError(f"{ctx.op_type} asks for its omitted input {index}")
-            axes = record.axes(ctx, index)
-            if axes is None:
+            place, axes = record.place(ctx, index, own), record.axes(ctx, index)
+            if place is not None:
+                args.append(self.value(source, self.info.of(source).shape or (), place, conditions))
+            elif axes is None:
                 args.append(self.value(source, domain, own, conditions))
             else:
                 args.append(self.value(source, [domain[a] for a in axes], [own[a] for a in axes], conditions))
@@ -149,11 +151,8 @@ class PointBuilder:
     def _constant(self, info: TensorInfo) -> int | None:
         """A value with one known element needs no load."""
         if info.const is not None and info.const.size == 1 and info.dtype is not None and info.dtype.kind in "fiub":
-            number = (
-                info.const.reshape(-1)[0].item()
-                if info.const.dtype.kind in "fiub"
-                else float(info.const.reshape(-1)[0])
-            )
+            element = info.const.reshape(-1)[0]
+            number = float(element) if info.dtype.is_float else int(element)
             return self.add(Constant(number, info.dtype))
         if info.values is not None and len(info.values) == 1 and info.const is None:
             known = info.values[0]

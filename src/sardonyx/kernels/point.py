@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
 from sardonyx.kernels.sizes import emit_dim
-from sardonyx.lang import I64, KernelBuilder, Type, Value
+from sardonyx.lang import I64, KernelBuilder, Type, Value, promoted
 from sardonyx.symbols import Dim, free_symbols, linear
 
 __all__ = [
@@ -140,8 +140,8 @@ class Position:
 
 
 def compute_dtype(dtype: DType) -> DType:
-    """The dtype that values of ``dtype`` are computed in: half precision is only stored."""
-    return dtypes.float32 if dtype in (dtypes.float16, dtypes.bfloat16) else dtype
+    """The dtype that values of ``dtype`` are computed in: half precision and smaller types are only stored."""
+    return promoted(dtype) or dtype
 
 
 def program_lanes(b: KernelBuilder, program: PointProgram) -> int:

@@ -2,7 +2,7 @@
 
 from sardonyx.lang.module import FunctionBuilder, KernelBuilder, Module
 from sardonyx.lang.types import BOOL, F32, F64, I32, I64, U8, Type
-from sardonyx.lang.value import Operand, Pointer, Value, Var
+from sardonyx.lang.value import Operand, Pointer, Value, Var, promoted
 
 __all__ = [
     "BOOL",
@@ -19,4 +19,5 @@ __all__ = [
     "Type",
     "Value",
     "Var",
+    "promoted",
 ]

@@ -15,6 +15,7 @@ from sardonyx.lang.control import Control
 from sardonyx.lang.conversion import Conversion
 from sardonyx.lang.integers import Integers
 from sardonyx.lang.memory import Memory
+from sardonyx.lang.minifloat import Minifloats
 from sardonyx.lang.remainder import Remainders
 from sardonyx.lang.vectors import Vectors
 from sardonyx.targets import Target
@@ -22,7 +23,7 @@ from sardonyx.targets import Target
 __all__ = ["Builder"]
 
 
-class Builder(Arithmetic, Conversion, Integers, Remainders, Memory, Atomics, Vectors, Control):
+class Builder(Arithmetic, Conversion, Minifloats, Integers, Remainders, Memory, Atomics, Vectors, Control):
     """Emits instructions at the end of the current block of one function.
 
     ``target`` tells vector width and features, ``function`` is the LLVM function, ``ir`` the llvmlite builder.

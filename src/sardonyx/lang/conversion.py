@@ -8,7 +8,7 @@ from sardonyx import dtypes
 from sardonyx.dtypes import DType
 from sardonyx.lang.base import BuilderBase
 from sardonyx.lang.types import Type
-from sardonyx.lang.value import Value, needs_promotion
+from sardonyx.lang.value import Value, promoted
 
 __all__ = ["Conversion"]
 
@@ -20,21 +20,56 @@ class Conversion(BuilderBase):
         """Converts the element type.
 
         Integers wrap; float to integer truncates and saturates (NaN gives 0), so that no input is undefined
-        behaviour; to bool tests for non-zero; float to a narrower float rounds once, to nearest even.
+        behaviour; to bool tests for non-zero; float to a narrower float rounds once, to nearest even. See ``narrow``
+        for what else there is about types of eight bits.
         """
         source, target = value.type, Type(dtype, value.lanes)
         if source == target:
             return value
-        if needs_promotion(source.dtype):
-            widen = self._from_float16 if source.dtype is dtypes.float16 else self._from_bfloat16
-            return self.convert(widen(value), dtype)
+        wide = promoted(source.dtype)
+        if wide is not None:
+            widened = self._widened(value)
+            widened.stored = value
+            return self.convert(widened, dtype)
         if dtype is dtypes.bool_:
             return value != 0
-        if needs_promotion(dtype):
-            narrow = self._to_float16 if dtype is dtypes.float16 else self._to_bfloat16
-            wide = source.dtype is dtypes.float64
-            return narrow(self._to_odd_float32(value) if wide else self.convert(value, dtypes.float32))
+        wide = promoted(dtype)
+        if wide is not None:
+            if value.stored is not None and value.stored.dtype is dtype:
+                return value.stored
+            return self._narrowed(value, dtype, wide)
         return self.value(self._convert(value, source, target), target)
+
+    def single(self, value: Value) -> Value:
+        """As float32, so that rounding it to a narrower float rounds as if once."""
+        wide = value.dtype is dtypes.float64
+        return self._to_odd_float32(value) if wide else self.convert(value, dtypes.float32)
+
+    def _widened(self, value: Value) -> Value:
+        """A value of a dtype that is only stored, in the dtype it is computed in."""
+        match value.dtype:
+            case dtypes.float16:
+                return self._from_float16(value)
+            case dtypes.bfloat16:
+                return self._from_bfloat16(value)
+            case DType(kind="f"):
+                return self._self.widen(value)
+        unused = 8 - value.dtype.bits
+        byte = self.value(value.ir, Type(dtypes.int8 if value.dtype.kind == "i" else dtypes.uint8, value.lanes))
+        return (byte << unused) >> unused
+
+    def _narrowed(self, value: Value, dtype: DType, wide: DType) -> Value:
+        """The reverse; integers keep their low bits."""
+        match dtype:
+            case dtypes.float16:
+                return self._to_float16(self.single(value))
+            case dtypes.bfloat16:
+                return self._to_bfloat16(self.single(value))
+            case DType(kind="f"):
+                return self._self.narrow(self.single(value), dtype, saturate=dtype is dtypes.float8_e8m0fnu)
+        if value.dtype.is_float:
+            value = self._self.saturate(value, dtype)
+        return self.value((self.convert(value, wide) & ((1 << dtype.bits) - 1)).ir, Type(dtype, value.lanes))
 
     def _convert(self, value: Value, source: Type, target: Type) -> Any:
         build = self.ir

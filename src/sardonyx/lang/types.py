@@ -32,14 +32,14 @@ class Type:
 
     @property
     def element(self) -> Any:
-        """The LLVM type of one lane in a register: bool is i1, bfloat16 is the i16 that holds its bits."""
+        """The LLVM type of one lane in a register: bool is i1, bfloat16 and smaller types are their bits."""
         if self.dtype is dtypes.bool_:
             return _INT1
         return self.memory_element
 
     @property
     def memory_element(self) -> Any:
-        """The LLVM type of one element in memory: bool takes a byte."""
+        """The LLVM type of one element in memory: bool and types of less than a byte take a byte."""
         match self.dtype.name:
             case "float32":
                 return ir.FloatType()
@@ -63,7 +63,7 @@ class Type:
         """The suffix of overloaded intrinsics: ``f32``, ``v16i64``."""
         if self.dtype is dtypes.bool_:
             name = "i1"
-        elif self.dtype.is_float and self.dtype is not dtypes.bfloat16:
+        elif self.dtype.is_float and not isinstance(self.memory_element, ir.IntType):
             name = f"f{self.dtype.bits}"
         else:
             name = f"i{self.dtype.itemsize * 8}"

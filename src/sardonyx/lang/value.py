@@ -11,7 +11,7 @@ from sardonyx.lang.types import Type
 if TYPE_CHECKING:
     from sardonyx.lang.builder import Builder
 
-__all__ = ["Operand", "Pointer", "Value", "Var"]
+__all__ = ["Operand", "Pointer", "Value", "Var", "promoted"]
 
 Operand: TypeAlias = "Value | int | float | bool"
 
@@ -25,12 +25,14 @@ class Value:
     """
 
     __hash__ = object.__hash__
-    __slots__ = ("b", "ir", "type")
+    __slots__ = ("b", "ir", "stored", "type")
 
     def __init__(self, builder: Builder, value: Any, type_: Type) -> None:
         self.b = builder
         self.ir = value
         self.type = type_
+        self.stored: Value | None = None
+        """What this was widened from, where it was: to narrow it again needs no instruction."""
 
     @property
     def dtype(self) -> DType:
@@ -195,6 +197,13 @@ def is_float(value: Value) -> bool:
     return value.dtype.is_float
 
 
-def needs_promotion(dtype: DType) -> bool:
-    """Whether a dtype is only stored, and computed in float32."""
-    return dtype in (dtypes.float16, dtypes.bfloat16)
+def promoted(dtype: DType) -> DType | None:
+    """The dtype that values of a dtype which is only stored are computed in; None where they are as they are.
+
+    Half precision and smaller floats become float32, integers of less than a byte fill one.
+    """
+    if dtype.is_float:
+        return dtypes.float32 if dtype.bits < 32 else None
+    if dtype.bits >= 8:
+        return None
+    return dtypes.int8 if dtype.kind == "i" else dtypes.uint8

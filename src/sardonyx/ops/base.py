@@ -47,6 +47,7 @@ __all__ = [
     "View",
     "broadcast_shapes",
     "computable",
+    "moves_elements",
 ]
 
 
@@ -174,6 +175,11 @@ class Elementwise(Op):
         has it."""
         return None
 
+    def place(self, ctx: InferContext, index: int, position: Sequence[Dim]) -> tuple[Dim, ...] | None:
+        """Which element of an input an output position needs, where that is neither the same nor broadcasting or
+        ``axes`` (one scale for a block of elements); None: it is one of these."""
+        return None
+
     def symbolic(self, *values: Dim) -> Dim | None:
         """The operation on symbolic integers, for the arithmetic that exporters do on shapes; None: not expressible."""
         return None
@@ -208,9 +214,18 @@ class Elementwise(Op):
             )
 
 
+def moves_elements(record: Op | None, ctx: InferContext) -> bool:
+    """Whether an output element of a pointwise record may need an input element of another place, so that only a loop
+    nest of its own can walk its inputs."""
+    if not isinstance(record, Elementwise):
+        return isinstance(record, Indexed)
+    rank = ctx.input(0).rank or 0
+    return any(record.place(ctx, index, (0,) * rank) is not None for index in range(len(ctx.inputs)))
+
+
 def computable(dtype: DType, kinds: str = "fiub") -> bool:
     """Whether the kernel language computes on a dtype, and it is of one of the ``kinds``."""
-    return dtype.kind in kinds and dtype.bits in (8, 16, 32, 64) and not dtype.name.startswith("float8")
+    return dtype.kind in kinds
 
 
 class View(Op):

@@ -9,7 +9,7 @@ from sardonyx import dtypes
 from sardonyx.dtypes import DType
 from sardonyx.graph.info import TensorInfo
 from sardonyx.kernels.spec import Operand
-from sardonyx.lang import Value
+from sardonyx.lang import Value, promoted
 from sardonyx.ops.base import Elementwise, InferContext, View, computable
 from sardonyx.ops.registry import op
 from sardonyx.symbols import Dim
@@ -17,17 +17,17 @@ from sardonyx.symbols import Dim
 __all__ = ["cast"]
 
 
-def cast(x: Value, dtype: DType) -> Value:
-    """A value as ``Cast`` converts it; half precision is given as float32 that holds an exact half.
+def cast(x: Value, dtype: DType, saturate: bool = True, round_mode: str = "up") -> Value:
+    """A value as ``Cast`` converts it, in the dtype that ``dtype`` is computed in.
 
     A float out of an integer's range is not defined by ONNX: 32 and 64 bits saturate, narrower integers take the low
     bits of the 32-bit result, as x86 compilers have it.
     """
     if x.dtype.is_float and dtype.is_integer and dtype.bits < 32:
-        return x.to(dtypes.int32).to(dtype)
-    if dtype in (dtypes.float16, dtypes.bfloat16):
-        return x.to(dtype).to(dtypes.float32)
-    return x.to(dtype)
+        x = x.to(dtypes.int32)
+    elif dtype.is_float and dtype.bits <= 8:
+        x = x.b.narrow(x.b.single(x), dtype, saturate=saturate, round_mode=round_mode)
+    return x.to(dtype).to(promoted(dtype) or dtype)
 
 
 def _named(ctx: InferContext, code: int) -> DType:
@@ -37,9 +37,18 @@ def _named(ctx: InferContext, code: int) -> DType:
         ctx.fail(f"attribute 'to' is {code}, which is no element type of ONNX")
 
 
+def _check_round_mode(ctx: InferContext, mode: str) -> None:
+    if mode not in ("up", "down", "nearest"):
+        ctx.fail(f"attribute 'round_mode' must be up, down or nearest, got {mode!r}")
+
+
 @op("Cast")
 class Cast(Elementwise):
-    """x as the type ``to`` (a ``TensorProto.DataType``); ``saturate`` and ``round_mode`` concern 8-bit floats only."""
+    """x as the type ``to`` (a ``TensorProto.DataType``).
+
+    ``saturate`` concerns 8-bit floats: whether what is too large becomes the greatest number, not infinity or NaN;
+    ``round_mode`` (up, down, nearest) float8_e8m0fnu.
+    """
 
     to: int
     saturate: int = 1
@@ -47,7 +56,7 @@ class Cast(Elementwise):
 
     def compute(self, *values: Value) -> Value:
         (x,) = values
-        return cast(x, dtypes.from_onnx(self.to))
+        return cast(x, dtypes.from_onnx(self.to), bool(self.saturate), self.round_mode)
 
     def symbolic(self, *values: Dim) -> Dim | None:
         (x,) = values
@@ -56,6 +65,7 @@ class Cast(Elementwise):
         return x
 
     def result_dtypes(self, ctx: InferContext) -> tuple[DType | None, ...]:
+        _check_round_mode(ctx, self.round_mode)
         return (_named(ctx, self.to),)
 
     def lowers(self, inputs: Sequence[DType | None]) -> bool:
@@ -82,6 +92,7 @@ class CastLike(Elementwise):
         return x
 
     def result_dtypes(self, ctx: InferContext) -> tuple[DType | None, ...]:
+        _check_round_mode(ctx, self.round_mode)
         return (ctx.input(1).dtype,)
 
     def result_shape(self, ctx: InferContext) -> tuple[Dim, ...] | None:

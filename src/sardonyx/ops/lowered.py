@@ -19,7 +19,7 @@ def is_known(info: TensorInfo) -> bool:
 
 def native_dtype(dtype: DType | None) -> bool:
     """Whether buffers of this dtype can be held by native code."""
-    return dtype is not None and dtype.kind in "fiub" and dtype.bits >= 8 and not dtype.name.startswith("float8")
+    return dtype is not None and dtype.kind in "fiub"
 
 
 def is_lowered(node: ir.Node, info: GraphInfo) -> bool:

@@ -1,22 +1,28 @@
-"""Linear quantisation, per tensor and per axis: QuantizeLinear, DequantizeLinear."""
+"""Linear quantisation, per tensor, per axis and in blocks: QuantizeLinear, DequantizeLinear."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
 from sardonyx.graph.info import TensorInfo
-from sardonyx.lang import Value
-from sardonyx.ops.base import Elementwise, InferContext, computable
+from sardonyx.lang import Value, promoted
+from sardonyx.ops.base import Elementwise, InferContext
+from sardonyx.ops.cast import cast
 from sardonyx.ops.registry import op
-from sardonyx.symbols import Dim
+from sardonyx.symbols import Dim, ceildiv
 
 __all__: list[str] = []
 
+PRECISIONS = (dtypes.float32, dtypes.float16, dtypes.bfloat16, dtypes.float64)
+"""What ``precision`` of QuantizeLinear may name."""
+
 
 class Linear(Elementwise):
-    """What both directions have in common: scale and zero point lie along ``axis``, or are single numbers."""
+    """What both directions have in common: scale and zero point lie along ``axis``, are single numbers, or hold one
+    number for each block of ``block_size`` elements along ``axis``."""
 
     required = 2
     same_dtype = ()
@@ -25,20 +31,28 @@ class Linear(Elementwise):
 
     def axes(self, ctx: InferContext, index: int) -> tuple[int, ...] | None:
         rank, own = ctx.input(0).rank, ctx.input(index).rank
-        if index == 0 or rank is None or own != 1:
+        if index == 0 or rank is None or own != 1 or self.block_size:
             return None
         return (self.axis % rank,) if rank else None
 
+    def place(self, ctx: InferContext, index: int, position: Sequence[Dim]) -> tuple[Dim, ...] | None:
+        if index == 0 or not self.block_size or not position:
+            return None
+        axis = self.axis % len(position)
+        return (*position[:axis], position[axis] // self.block_size, *position[axis + 1 :])
+
     def result_shape(self, ctx: InferContext) -> tuple[Dim, ...] | None:
         x, scale = ctx.input(0), ctx.input(1)
-        if x.rank is None or scale.shape is None or self.block_size:
+        if x.shape is None or scale.shape is None:
+            return x.shape
+        if self.block_size:
+            self._check_blocks(ctx, x.shape)
             return x.shape
         if len(scale.shape) > 1:
             ctx.fail(f"without block_size the scale must have at most one dimension, got {list(scale.shape)}")
         if scale.shape and scale.shape != (1,):
-            if not -x.rank <= self.axis < x.rank:
-                ctx.fail(f"attribute 'axis' is {self.axis}, out of range for {x.rank} dimensions")
-            size = (x.shape or ())[self.axis]
+            self._check_axis(ctx, len(x.shape))
+            size = x.shape[self.axis]
             ctx.require_equal(
                 scale.shape[0], size, f"the scale has {scale.shape[0]} numbers for an axis of size {size}"
             )
@@ -46,6 +60,25 @@ class Linear(Elementwise):
         if zero_point is not None and zero_point.shape is not None and _along_axis(zero_point) != _along_axis(scale):
             ctx.fail(f"zero point {list(zero_point.shape)} and scale {list(scale.shape)} must have one shape")
         return x.shape
+
+    def _check_axis(self, ctx: InferContext, rank: int) -> None:
+        if not -rank <= self.axis < rank:
+            ctx.fail(f"attribute 'axis' is {self.axis}, out of range for {rank} dimensions")
+
+    def _check_blocks(self, ctx: InferContext, shape: tuple[Dim, ...]) -> None:
+        if self.block_size < 0:
+            ctx.fail(f"attribute 'block_size' is {self.block_size}; it must not be negative")
+        self._check_axis(ctx, len(shape))
+        axis = self.axis % len(shape)
+        blocks = (*shape[:axis], ceildiv(shape[axis], self.block_size), *shape[axis + 1 :])
+        for info, what in ((ctx.optional(1), "scale"), (ctx.optional(2), "zero point")):
+            if info is None or info.shape is None:
+                continue
+            message = f"in blocks of {self.block_size} the {what} must be {list(blocks)}, got {list(info.shape)}"
+            if len(info.shape) != len(blocks):
+                ctx.fail(message)
+            for got, wanted in zip(info.shape, blocks, strict=True):
+                ctx.require_equal(got, wanted, message)
 
     def output_type(self, ctx: InferContext, code: int) -> DType:
         """The dtype that attribute ``output_dtype`` names."""
@@ -62,7 +95,11 @@ def _along_axis(info: TensorInfo) -> bool:
 
 @op("QuantizeLinear")
 class QuantizeLinear(Linear):
-    """saturate(round(x / scale) + zero_point), halves to even."""
+    """saturate(round(x / scale) + zero_point), halves to even; saturate(x / scale + zero_point) for floats.
+
+    The quotient is computed in the type ``precision``; without it in that of x and scale where they agree, else in one
+    that holds both.
+    """
 
     cost = 10
     kinds = "fi"
@@ -72,14 +109,29 @@ class QuantizeLinear(Linear):
     precision: int = 0
     saturate: int = 1
 
+    def specialise(self, inputs: Sequence[DType | None]) -> tuple[Elementwise, tuple[int, ...]]:
+        x, scale, *zero_point = inputs
+        precision = self.precision
+        if not precision and x is not None and scale is not None:
+            whole = x.is_integer or scale.is_integer
+            precision = (dtypes.float64 if whole else x if x == scale else dtypes.float32).onnx
+        target = zero_point[0] if zero_point and zero_point[0] else None
+        output = target.onnx if target is not None else self.output_dtype or dtypes.uint8.onnx
+        _, indices = super().specialise(inputs)
+        return replace(self, precision=precision, output_dtype=output), indices
+
     def compute(self, *values: Value) -> Value:
         x, scale, *zero_point = values
-        b = x.b
-        target = zero_point[0].dtype if zero_point else dtypes.from_onnx(self.output_dtype or dtypes.uint8.onnx)
-        rounded = b.round_even(x.to(dtypes.float32) / scale.to(dtypes.float32))
+        b, target = x.b, dtypes.from_onnx(self.output_dtype)
+        precision = dtypes.from_onnx(self.precision)
+        wide = promoted(precision) or precision
+        quotient = (_rounded(x, precision) / _rounded(scale, precision)).to(precision).to(wide)
+        result = b.round_even(quotient) if target.is_integer else quotient
         if zero_point:
-            rounded = rounded + zero_point[0].to(dtypes.float32)
-        return b.saturate(rounded, target)
+            result = result + zero_point[0].to(wide)
+        if target.is_integer:
+            return b.saturate(result, target).to(promoted(target) or target)
+        return cast(result, target, bool(self.saturate))
 
     def result_dtypes(self, ctx: InferContext) -> tuple[DType | None, ...]:
         zero_point = ctx.optional(2)
@@ -91,10 +143,11 @@ class QuantizeLinear(Linear):
         return (dtypes.uint8 if zero_point is None else zero_point.dtype,)
 
     def lowers(self, inputs: Sequence[DType | None]) -> bool:
-        x, scale, *zero_point = inputs
-        target = zero_point[0] if zero_point and zero_point[0] else dtypes.from_onnx(self.output_dtype or 2)
-        known = all(d is None or computable(d, self.kinds) for d in (x, scale))
-        return known and not self.block_size and computable(target, "iu") and target.bits <= 16
+        return self.precision in (0, *(dtype.onnx for dtype in PRECISIONS)) and super().lowers(inputs[:2])
+
+
+def _rounded(value: Value, dtype: DType) -> Value:
+    return value.to(dtype).to(promoted(dtype) or dtype)
 
 
 @op("DequantizeLinear")
@@ -117,8 +170,3 @@ class DequantizeLinear(Linear):
 
     def result_dtypes(self, ctx: InferContext) -> tuple[DType | None, ...]:
         return (self.output_type(ctx, self.output_dtype) if self.output_dtype else ctx.input(1).dtype,)
-
-    def lowers(self, inputs: Sequence[DType | None]) -> bool:
-        x, scale, *zero_point = inputs
-        integers = all(d is None or computable(d, "iu") for d in (x, *zero_point))
-        return integers and not self.block_size and (scale is None or computable(scale, "f"))
