@@ -68,7 +68,7 @@ class RunContext:
 
     ``symbolic`` replaces these (input, axis) sizes by symbols; ``residual`` is an array that the epilogue adds before a
     Relu; ``doubled`` makes twice the input the fused producer of each element; ``splits`` is the number of calls that a
-    kernel's tasks are spread over.
+    kernel's tasks are spread over; nobody reads the outputs ``unread``.
     """
 
     def __init__(
@@ -82,8 +82,10 @@ class RunContext:
         residual: Array | None = None,
         doubled: bool = False,
         splits: int = 1,
+        unread: Sequence[int] = (),
         target: Target | None = None,
     ) -> None:
+        self.unread = unread
         self.target = target or host_target()
         self.exact_convolution = False
         self.env: dict[str, int] = {}
@@ -171,6 +173,9 @@ class RunContext:
     def copy(self, source: Operand, destination: Operand) -> None:
         kernel, sizes, tasks = Transpose.plan(destination.shape, source.strides, destination.strides, destination.dtype)
         self.call(kernel, [source, destination], sizes, tasks)
+
+    def wanted(self, index: int) -> bool:
+        return index < self.infer.outputs and index not in self.unread
 
     def scratch(self, dtype: DType, count: Dim) -> Operand:
         return self._operand(self._dense(dtype, [count], None), [count])

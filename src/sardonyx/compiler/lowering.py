@@ -72,6 +72,12 @@ class Lowering:
         value = self.group.sink.outputs[0] if index == 0 else self.node.outputs[index]
         return self.space.allocate(value, order)
 
+    def wanted(self, index: int) -> bool:
+        if index >= len(self.node.outputs):
+            return False
+        value = self.node.outputs[index]
+        return bool(value.uses()) or value in self.space.region.outputs
+
     def scratch(self, dtype: DType, count: Dim) -> Operand:
         return self.space.temporary(dtype, (count,))
 

@@ -67,7 +67,7 @@ def _smaller(shape: TileShape, m: int, n: int, k: int) -> tuple[int, int]:
     Panels are kept as long as possible: a tile's rows of A are read from the first-level cache by all of them but one.
     With few rows it is the panels that must not be read twice.
     """
-    high, wide = min(BLOCK_TILES, -(-m // shape.rows)), min(GROUP_PANELS, -(-n // shape.columns))
+    high, wide = min(BLOCK_TILES, max(1, -(-m // shape.rows))), min(GROUP_PANELS, max(1, -(-n // shape.columns)))
     few_rows = m <= 4 * shape.rows
     while (high > 1 or wide > 1) and -(-m // (high * shape.rows)) * -(-n // (wide * shape.columns)) < FEW_TASKS:
         if high * shape.rows * wide * shape.columns * k < 2 * SMALL_TASK:

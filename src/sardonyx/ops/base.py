@@ -311,6 +311,9 @@ class LowerContext(Protocol):
     def output(self, index: int = 0, order: Sequence[int] | None = None) -> Operand:
         """Memory for an output (of the group: what the epilogue finally stores), dense in ``order``."""
 
+    def wanted(self, index: int) -> bool:
+        """Whether anybody reads an output; one that nobody does need not be computed."""
+
     def order(self, index: int) -> tuple[int, ...] | None:
         """The memory order of an input, outermost dimension first; None: row-major or unknown. An op that is free to
         choose gives its output the order of its input (channels-last activations stay so)."""

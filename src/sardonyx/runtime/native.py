@@ -31,7 +31,12 @@ _PLANS_KEPT = 256
 _FRAMES_KEPT = 8
 _STATUS_BITS = 8
 
-REASONS = {1: "an index is out of range", 2: "an integer is divided by zero", 3: "sizes do not fit together"}
+REASONS = {
+    1: "an index is out of range",
+    2: "an integer is divided by zero",
+    3: "sizes do not fit together",
+    4: "a sequence length is out of range",
+}
 
 
 @dataclass(frozen=True)
