@@ -53,7 +53,8 @@ def test_attributes(domain: str, op_type: str) -> None:
         given = onnx.helper.get_attribute_value(attribute.default_value) if attribute.default_value.name else None
         if given is not None:
             expected = given.decode() if isinstance(given, bytes) else given
-            expected = tuple(expected) if isinstance(expected, list) else expected
+            if isinstance(expected, list):
+                expected = tuple(item.decode() if isinstance(item, bytes) else item for item in expected)
             assert (
                 field.default == pytest.approx(expected) if isinstance(expected, float) else field.default == expected
             )
