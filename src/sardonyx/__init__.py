@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from sardonyx.options import SessionOptions as SessionOptions
     from sardonyx.session.arguments import ModelMetadata as ModelMetadata
     from sardonyx.session.arguments import NodeArg as NodeArg
+    from sardonyx.session.binding import IOBinding as IOBinding
     from sardonyx.session.devices import OrtArenaCfg as OrtArenaCfg
     from sardonyx.session.devices import OrtDevice as OrtDevice
     from sardonyx.session.devices import OrtEpDevice as OrtEpDevice
@@ -66,7 +67,10 @@ if TYPE_CHECKING:
     from sardonyx.session.model import load as load
     from sardonyx.session.providers import get_all_providers as get_all_providers
     from sardonyx.session.providers import get_available_providers as get_available_providers
+    from sardonyx.session.sparse import SparseTensor as SparseTensor
     from sardonyx.session.values import OrtValue as OrtValue
+    from sardonyx.session.values import OrtValueVector as OrtValueVector
+    from sardonyx.session.values import copy_tensors as copy_tensors
 
 __version__ = "0.1.0"
 
@@ -104,6 +108,7 @@ _HOMES = {
     ],
     "options": ["RunOptions", "SessionOptions"],
     "session.arguments": ["ModelMetadata", "NodeArg"],
+    "session.binding": ["IOBinding"],
     "session.devices": [
         "OrtArenaCfg",
         "OrtDevice",
@@ -127,7 +132,8 @@ _HOMES = {
     "session.inference": ["InferenceSession"],
     "session.model": ["Model", "load"],
     "session.providers": ["get_all_providers", "get_available_providers"],
-    "session.values": ["OrtValue"],
+    "session.sparse": ["SparseTensor"],
+    "session.values": ["OrtValue", "OrtValueVector", "copy_tensors"],
 }
 _MODULES = ("capi",)
 

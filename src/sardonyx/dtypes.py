@@ -11,6 +11,18 @@ import numpy as np
 __all__ = ["ALL", "DType", "from_name", "from_numpy", "from_onnx"]
 
 
+_ORT_NAMES = {
+    "float32": "float",
+    "float64": "double",
+    "float8_e4m3fn": "float8e4m3fn",
+    "float8_e4m3fnuz": "float8e4m3fnuz",
+    "float8_e5m2": "float8e5m2",
+    "float8_e5m2fnuz": "float8e5m2fnuz",
+    "float8_e8m0fnu": "float8e8m0",
+    "float4_e2m1fn": "float4e2m1",
+}
+
+
 @dataclass(frozen=True, eq=True)
 class DType:
     """An element type.
@@ -47,7 +59,7 @@ class DType:
     @property
     def ort_name(self) -> str:
         """The name in ONNX Runtime's type strings: ``tensor(float)`` and so on."""
-        return {"float32": "float", "float64": "double"}.get(self.name, self.name)
+        return _ORT_NAMES.get(self.name, self.name)
 
     @cached_property
     def numpy(self) -> np.dtype[Any]:

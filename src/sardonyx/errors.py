@@ -9,7 +9,7 @@
       UnsupportedOpError (NotImplementedError)  a well-formed model uses something sardonyx cannot run
       InvalidInputError (ValueError)        an input of ``run`` has the wrong name, dtype, rank or size
         IncompatibleSizesError              the sizes of several inputs contradict each other
-        UnreadableInputError (RuntimeError) an input is an object that cannot become a tensor
+        UnreadableInputError (RuntimeError) an object cannot become the tensor it must be
       ExecutionError (RuntimeError)         a run failed: an index out of range, a size that cannot be allocated
         MemoryLimitError (MemoryError)      a run would allocate more than the session's limit
       ProviderError (RuntimeError)          an execution provider is missing or failed
@@ -77,7 +77,7 @@ class InvalidInputError(SardonyxError, ort.InvalidArgument, ValueError):
 
 
 class UnreadableInputError(InvalidInputError, RuntimeError):
-    """An input of ``run`` is an object that cannot become a tensor."""
+    """A value that was fed, bound or copied cannot become the tensor that it must be."""
 
 
 class ExecutionError(SardonyxError, ort.Fail, ort.RuntimeException, ort.InvalidArgument, RuntimeError):

@@ -1,9 +1,11 @@
 """The names of ``onnxruntime.capi.onnxruntime_inference_collection``."""
 
+from sardonyx.session.binding import IOBinding
 from sardonyx.session.devices import OrtDevice
 from sardonyx.session.inference import InferenceSession
-from sardonyx.session.values import OrtValue
+from sardonyx.session.sparse import SparseTensor
+from sardonyx.session.values import OrtValue, copy_tensors
 
-__all__ = ["InferenceSession", "OrtDevice", "OrtValue", "Session"]
+__all__ = ["IOBinding", "InferenceSession", "OrtDevice", "OrtValue", "Session", "SparseTensor", "copy_tensors"]
 
 Session = InferenceSession

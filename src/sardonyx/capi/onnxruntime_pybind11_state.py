@@ -32,6 +32,7 @@ from sardonyx.ort_errors import (
     RuntimeException,
 )
 from sardonyx.session.arguments import ModelMetadata, NodeArg
+from sardonyx.session.binding import IOBinding as SessionIOBinding
 from sardonyx.session.devices import (
     OrtArenaCfg,
     OrtDevice,
@@ -54,7 +55,8 @@ from sardonyx.session.environment import (
 )
 from sardonyx.session.inference import InferenceSession
 from sardonyx.session.providers import get_all_providers, get_available_providers
-from sardonyx.session.values import OrtValue
+from sardonyx.session.sparse import SparseTensor
+from sardonyx.session.values import OrtValue, OrtValueVector, copy_tensors
 
 __all__ = [
     "DeviceReset",
@@ -91,9 +93,13 @@ __all__ = [
     "OrtMemoryInfoDeviceType",
     "OrtSparseFormat",
     "OrtValue",
+    "OrtValueVector",
     "RunOptions",
     "RuntimeException",
+    "SessionIOBinding",
     "SessionOptions",
+    "SparseTensor",
+    "copy_tensors",
     "disable_telemetry_events",
     "enable_telemetry_events",
     "get_all_providers",

@@ -35,14 +35,14 @@ _COMPILER_ROOMS = (
 )  # fmt: skip
 
 
-def open_program(model: ModelSource, options: SessionOptions) -> Program:
+def open_program(model: ModelSource | Source, options: SessionOptions) -> Program:
     """A program that is ready to run.
 
     Raises InvalidModelError, UnsupportedOpError (under ``options.strict`` also for what would run in Python) or
     MemoryLimitError.
     """
     options.report("opening the model", 0, 1)
-    source = open_source(model)
+    source = model if isinstance(model, Source) else open_source(model)
     for location, data in options.supplied.files.items():
         source.external.supply(location, data)
     cache = default_cache() if options.use_cache and not options.optimized_model_filepath else None

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sardonyx import dtypes
 from sardonyx.errors import InvalidInputError, UnreadableInputError
 from sardonyx.runtime.program import ValueSpec
+from sardonyx.session.dlpack import array_from
 from sardonyx.session.values import OrtValue
 
 __all__ = ["check_names", "check_sizes", "normalised"]
@@ -64,8 +65,8 @@ def _unwrapped(value: Any) -> Any:
 
 def _from_dlpack(value: Any, spec: ValueSpec) -> npt.NDArray[Any]:
     try:
-        return np.from_dlpack(value)
-    except (BufferError, RuntimeError, TypeError) as error:
+        return array_from(value)
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
         raise InvalidInputError(
             f"input {spec.name!r}: a {type(value).__name__} could not be read through DLPack ({error}): "
             "only memory of the CPU can be shared"

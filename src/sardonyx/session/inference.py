@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import os
+import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from sardonyx.session.values import OrtValue
 
 if TYPE_CHECKING:
     from sardonyx.graph import ModelSource
+    from sardonyx.session.binding import IOBinding
 
 __all__ = ["InferenceSession"]
 
@@ -63,6 +65,7 @@ class InferenceSession:
         provider_options: Sequence[Mapping[str, Any]] | None = None,
         **kwargs: Any,
     ) -> None:
+        from sardonyx.graph.source import open_source
         from sardonyx.providers.native import open_program
 
         self._fall_back = int(kwargs.pop("enable_fallback", 1)) == 1
@@ -71,17 +74,19 @@ class InferenceSession:
         self._providers = chosen_providers(providers, provider_options, self._fall_back)
         self._profiler = Profiler() if self._options.enable_profiling else None
         start = time.perf_counter_ns()
-        self._program = open_program(path_or_bytes, self._options)
+        self._source = open_source(path_or_bytes)
+        self._path = None if self._source.path is None else os.path.abspath(self._source.path)
+        self._program = open_program(self._source, self._options)
         if self._profiler is not None:
             self._profiler.note("model_loading", "Session", start, time.perf_counter_ns())
-        self._warn_of_python_steps(path_or_bytes)
+        self._warn_of_python_steps()
         inputs = self._program.inputs
         self._names = [spec.name for spec in inputs]
         self._dtypes = [None if spec.dtype is None else spec.dtype.numpy for spec in inputs]
         self._output_names = [spec.name for spec in self._program.outputs]
         self._outputs = {name: position for position, name in enumerate(self._output_names)}
 
-    def _warn_of_python_steps(self, model: object) -> None:
+    def _warn_of_python_steps(self) -> None:
         """Says which operators run in Python; the log level can silence it."""
         steps = self._program.python_steps
         level = self._options.log_severity_level
@@ -89,7 +94,7 @@ class InferenceSession:
             return
         counted = Counter(step.kernel for step in steps)
         listed = ", ".join(f"{name} ({count})" if count > 1 else name for name, count in sorted(counted.items()))
-        name = f"{os.fspath(model)}: " if isinstance(model, str | os.PathLike) else ""
+        name = f"{self._source.path}: " if self._source.path is not None else ""
         warnings.warn(
             f"{name}these operators have no native code for their types and attributes and run in Python, "
             f"which is slow: {listed}. `sardonyx inspect` shows where; SessionOptions.strict refuses such models.",
@@ -143,6 +148,69 @@ class InferenceSession:
         for value, spec in zip(values, specs, strict=True):
             check_sizes(value, spec)
         return values
+
+    def run_async(
+        self,
+        output_names: Sequence[str] | None,
+        input_feed: Mapping[str, Any],
+        callback: Callable[[list[Any], Any, str], Any],
+        user_data: Any,
+        run_options: RunOptions | None = None,
+    ) -> None:
+        """``run`` on a thread of its own, which then calls ``callback(results, user_data, error)``.
+
+        ``error`` is empty, or the message of what went wrong, with no results. A missing input raises here. The inputs
+        must not be changed before the callback.
+        """
+        missing = [v.name for v in self.get_inputs() if v.name not in input_feed and not v.type.startswith("optional(")]
+        if missing:
+            raise InvalidInputError(f"required inputs {missing} are missing from the feed {list(input_feed)}")
+
+        def work() -> None:
+            results: list[Any] = []
+            message = ""
+            try:
+                results = self.run(output_names, input_feed, run_options)
+            except Exception as error:
+                message = f"{type(error).__name__}: {error}"
+            callback(results, user_data, message)
+
+        threading.Thread(target=work, name="sardonyx-run-async").start()
+
+    def io_binding(self) -> IOBinding:
+        """A new binding of this session's inputs and outputs to values; see ``run_with_iobinding``."""
+        from sardonyx.session.binding import IOBinding
+
+        return IOBinding(self)
+
+    def run_with_iobinding(self, iobinding: IOBinding, run_options: RunOptions | None = None) -> None:
+        """``run`` on what is bound; the results are in the bound memory and in ``iobinding.get_outputs()``.
+
+        Raises ValueError for a binding of another session, and RuntimeError (of InvalidInputError or ExecutionError)
+        for everything that goes wrong with the values.
+        """
+        if iobinding._session is not self:
+            raise ValueError("IOBinding must be used with the session that created it")
+        iobinding.run(run_options)
+
+    def run_with_ortvaluevector(
+        self,
+        run_options: RunOptions | None,
+        feed_names: Sequence[str],
+        feeds: Sequence[OrtValue],
+        fetch_names: Sequence[str],
+        fetches: list[OrtValue],
+        fetch_devices: Sequence[Any] = (),
+    ) -> None:
+        """``run`` with lists; the results replace the contents of ``fetches``."""
+        given = dict(zip(feed_names, feeds, strict=True))
+        fetches[:] = self.run_with_ort_values(fetch_names, given, run_options)
+
+    def create_ortvalue_from_shape_and_type(
+        self, shape: Sequence[int], element_type: Any, device_type: str, device_id: int = 0, vendor_id: int = -1
+    ) -> OrtValue:
+        """``OrtValue.ortvalue_from_shape_and_type``: all sessions share the memory of the CPU."""
+        return OrtValue.ortvalue_from_shape_and_type(shape, element_type, device_type, device_id, vendor_id)
 
     def run_with_ort_values(
         self,
@@ -212,6 +280,28 @@ class InferenceSession:
 
     def set_ep_dynamic_options(self, options: Mapping[str, str]) -> None:
         """Accepted: the provider has no options."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy in another process is made from: the file, or the bytes of a model that came without one."""
+        options = copy.copy(self._options)
+        options.on_progress = None
+        model = self._path if self._path is not None else bytes(self._source.data)
+        return {"model": model, "options": options, "fall_back": self._fall_back}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["model"], state["options"], enable_fallback=int(state["fall_back"]))  # type: ignore[misc]
+
+    def __copy__(self) -> InferenceSession:
+        """Another handle of the same compiled model."""
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        return made
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> InferenceSession:
+        """A session with options of its own; the compiled model never changes and is shared."""
+        made = self.__copy__()
+        made._options = copy.deepcopy(self._options, memo)
+        return made
 
     @property
     def program(self) -> Program:
