@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sardonyx.dtypes import DType
+from sardonyx.kernels.dot import Atom, plain_atom
 from sardonyx.kernels.gemm_grid import BLOCK_TILES, GROUP_PANELS, plan_depth, plan_grid
 from sardonyx.kernels.gemm_tile import AHEAD_STEPS, Level, emit_rest, emit_tile, row_offsets, split_rows
 from sardonyx.kernels.point import Apply, PointProgram, Position, emit_point, emit_store
@@ -48,7 +49,8 @@ class Gemm:
     of ``i0``, the batch element. With ``b_row``, B is not packed: its rows are so many elements apart, theirs adjacent
     (n must be constant). ``scale`` (alpha, beta, C of Gemm) and then ``epilogue`` run over the loops (batch,) m, n; the
     result goes to ``c_offset``, an expression of the same positions. Buffers: A, B, C, then those of ``scale`` and
-    ``epilogue``; i64 arguments: ``sizes`` of its own, then those two's.
+    ``epilogue``; i64 arguments: ``sizes`` of its own, then those two's. ``atom`` is the multiply-accumulate (None: of
+    one element of ``dtype``); with a deeper one, B is packed for it.
     """
 
     m: Dim
@@ -66,6 +68,7 @@ class Gemm:
     b_batch: Dim = 0
     b_row: Dim | None = None
     scale: PointProgram | None = None
+    atom: Atom | None = None
 
     @property
     def name(self) -> str:
@@ -84,13 +87,15 @@ class _Emitter:
     def __init__(self, spec: Gemm, b: KernelBuilder) -> None:
         self.spec = spec
         self.b = b
-        self.grid = plan_grid(b.target, spec.dtype, spec.m, spec.n, spec.k)
+        self.atom = spec.atom or plain_atom(spec.dtype)
+        self.steps = ceildiv(spec.k, self.atom.depth)
+        self.grid = plan_grid(b.target, spec.dtype, spec.m, spec.n, self.steps)
         self.shape = self.grid.shape
         self.type = Type(spec.dtype, self.shape.lanes)
         longest = plan_depth(b.target, self.shape, spec.dtype)
-        self.depth_blocks: Dim = maximum(ceildiv(spec.k, longest), 1)
-        self.depth: Dim = align_up(ceildiv(spec.k, self.depth_blocks), AHEAD_STEPS)
-        self.depth_unit = AHEAD_STEPS if isinstance(spec.k, int) and spec.k % AHEAD_STEPS == 0 else 1
+        self.depth_blocks: Dim = maximum(ceildiv(self.steps, longest), 1)
+        self.depth: Dim = align_up(ceildiv(self.steps, self.depth_blocks), AHEAD_STEPS)
+        self.depth_unit = AHEAD_STEPS if isinstance(self.steps, int) and self.steps % AHEAD_STEPS == 0 else 1
         one_pass = isinstance(self.depth_blocks, int) and self.depth_blocks <= 1
         cheap = spec.cost <= REGISTER_EPILOGUE
         self.in_registers = one_pass and cheap and isinstance(spec.n, int)
@@ -101,18 +106,19 @@ class _Emitter:
         if not self.in_registers:
             self.block = b.local(spec.dtype, BLOCK_TILES * self.shape.rows * self.row_step)
         if self.copies_a:
-            self.copy_step = (
-                self.depth if isinstance(self.depth, int) else longest
-            ) + self.shape.lanes  # rows that are not a power of two apart
-            self.copy = b.local(spec.dtype, self.shape.rows * self.copy_step)
+            self.copy_lanes = b.target.lanes(max(self.atom.a.itemsize, spec.a_dtype.itemsize))
+            steps = self.depth if isinstance(self.depth, int) else longest
+            self.copy_step = steps * self.atom.depth + self.copy_lanes  # rows that are not a power of two apart
+            self.copy = b.local(self.atom.a, self.shape.rows * self.copy_step)
 
     def needs_copy(self) -> bool:
-        """Whether a tile's rows of A are first copied: to convert them, or as far more of them than the first-level
-        cache has ways would lie in the same set."""
+        """Whether a tile's rows of A are first copied: to convert them, to fill up the last step, or as far more of
+        them than the first-level cache has ways would lie in the same set."""
         spec, ways = self.spec, self.b.target.caches.l1 // PAGE
-        if spec.a_dtype != spec.dtype:
+        whole_steps = self.atom.depth == 1 or (isinstance(spec.k, int) and spec.k % self.atom.depth == 0)
+        if spec.a_dtype != self.atom.a or not whole_steps:
             return True
-        same_set = isinstance(spec.a_row, int) and spec.a_row * spec.dtype.itemsize % (PAGE // 4) == 0
+        same_set = isinstance(spec.a_row, int) and spec.a_row * spec.a_dtype.itemsize % (PAGE // 4) == 0
         return same_set and spec.m != 1 and 2 * self.shape.rows > 3 * ways
 
     def dim(self, value: Dim) -> Value:
@@ -135,13 +141,13 @@ class _Emitter:
 
     def task(self) -> None:
         """One task: every depth block over all its tiles and panels."""
-        b, k = self.b, self.spec.k
+        b, steps = self.b, self.steps
         if self.in_registers:
-            self.tiles(b.i64(0), k if isinstance(k, int) else self.dim(k))
+            self.tiles(b.i64(0), steps if isinstance(steps, int) else self.dim(steps))
             return
         with b.loop(self.dim(self.depth_blocks)) as part:
             start = part * self.dim(self.depth)
-            self.tiles(start, b.minimum(self.dim(self.depth), self.dim(k) - start))
+            self.tiles(start, b.minimum(self.dim(self.depth), self.dim(steps) - start))
         self.finish_block()
 
     # -- rows ----------------------------------------------------------------------------------------------------
@@ -177,11 +183,11 @@ class _Emitter:
     def tile(self, row: Value, height: int, start: Value, depth: Value | int) -> None:
         """One tile of rows against the task's panels."""
         b, spec, columns = self.b, self.spec, self.shape.columns
-        a = self.a.at(row * self.dim(spec.a_row) + start)
+        a = self.a.at(row * self.dim(spec.a_row) + start * self.atom.depth)
         step = self.dim(spec.a_row) if not isinstance(spec.a_row, int) else spec.a_row
         origin, apart = a, row_offsets(step, height)
         if self.copies_a:
-            self.copy_rows(a, height, depth)
+            self.copy_rows(a, height, start, depth)
             a, step = self.copy, self.copy_step
         offsets = row_offsets(step, height)
 
@@ -203,6 +209,7 @@ class _Emitter:
                 mask=mask,
                 ahead=ahead,
                 whole=self.shape.vectors,
+                atom=self.atom,
             )
             if self.in_registers:
                 self.finish_tile(sums, row, place * columns, last_columns)
@@ -224,11 +231,11 @@ class _Emitter:
     def prefetcher(self, rows: Pointer, apart: Sequence[Value | int], height: int) -> Callable[[Value], None] | None:
         """Asks for the rows of the next tile while a tile is summed."""
         b, spec = self.b, self.spec
-        if height < self.shape.rows // 2 or (isinstance(spec.k, int) and spec.k < 2 * AHEAD_STEPS):
+        if height < self.shape.rows // 2 or (isinstance(self.steps, int) and self.steps < 2 * AHEAD_STEPS):
             return None
 
         def ahead(k: Value) -> None:
-            following = rows.at(k + height * self.dim(spec.a_row))
+            following = rows.at(k * self.atom.depth + height * self.dim(spec.a_row))
             for offset in apart:
                 b.prefetch(following.at(offset), locality=2)
 
@@ -241,25 +248,28 @@ class _Emitter:
         spec, width, lanes = self.spec, self.shape.columns, self.shape.lanes
         if spec.b_row is None:
             return (
-                self.panels.at((place * self.dim(spec.k) + start) * width),
-                Level(depth, 1, width, self.depth_unit),
+                self.panels.at((place * self.dim(self.steps) + start) * width),
+                Level(depth, self.atom.depth, width, self.depth_unit),
                 None,
             )
         step = spec.b_row if isinstance(spec.b_row, int) else self.dim(spec.b_row)
         mask = self.b.tail_mask(columns % lanes, lanes) if columns % lanes else None
         return self.panels.at(start * step + place * width), Level(depth, 1, step, self.depth_unit), mask
 
-    def copy_rows(self, a: Pointer, height: int, depth: Value | int) -> None:
-        """The tile's rows for one stretch of k, in the sums' dtype."""
-        b, lanes = self.b, self.shape.lanes
+    def copy_rows(self, a: Pointer, height: int, start: Value, depth: Value | int) -> None:
+        """The tile's rows for one stretch of k, as the micro-kernel reads them; a last step is filled up with zeros."""
+        b, lanes = self.b, self.copy_lanes
         step = self.dim(self.spec.a_row)
+        count: Value | int = depth
+        if self.atom.depth > 1:
+            count = b.minimum(self.dim(self.spec.k) - start * self.atom.depth, depth * self.atom.depth)
         with b.loop(height) as row:
             source, target = a.at(row * step), self.copy.at(row * self.copy_step)
 
             def body(k: Value, mask: Value | None, source: Pointer = source, target: Pointer = target) -> None:
-                target.store(source.load(k, lanes, mask).to(self.spec.dtype), k)
+                target.store(source.load(k, lanes, mask).to(self.atom.a), k)
 
-            b.vector_loop(depth, lanes, body)
+            b.vector_loop(count, lanes, body)
 
     # -- results -------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@
 
 A matrix product has one level (k). A convolution adds one level for each kernel dimension that it cannot merge with the
 channels. A is read where it lies, by rows; B must be packed in panels of ``vectors * lanes`` columns (kernels/pack.py),
-padded with zeros, so that only stores need masks.
+padded with zeros, so that only stores need masks. What one multiply-accumulate is, the atom says (kernels/dot.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sardonyx.dtypes import DType
-from sardonyx.kernels.point import compute_dtype
+from sardonyx.kernels.dot import Atom, plain_atom
 from sardonyx.lang import Type, Value
 from sardonyx.lang.builder import Builder
 from sardonyx.lang.value import Operand, Pointer, Var
@@ -31,7 +31,6 @@ __all__ = [
     "emit_rest",
     "emit_tile",
     "heights",
-    "multiply_add",
     "row_offsets",
     "split_rows",
 ]
@@ -144,11 +143,6 @@ def heights(rows: int) -> list[int]:
     return result
 
 
-def multiply_add(b: Builder, x: Value, y: Value, total: Value) -> Value:
-    """total + x * y, fused where the target can."""
-    return b.fma(x, y, total) if total.dtype.is_float else total + x * y
-
-
 def emit_tile(
     b: Builder,
     rows: Sequence[Operand],
@@ -162,6 +156,7 @@ def emit_tile(
     mask: Value | None = None,
     ahead: Callable[[Value], None] | None = None,
     whole: int | None = None,
+    atom: Atom | None = None,
 ) -> list[list[Value]]:
     """Sums one tile and gives its accumulators ``[row][vector]``, of the panel's dtype (half precision: float32).
 
@@ -172,11 +167,13 @@ def emit_tile(
     ``mask`` tells which lanes of the last vector of B may be read, where B is not packed. ``ahead(k)`` is built once
     for every ``AHEAD_STEPS`` steps of the innermost loop: the place for prefetches. ``whole`` is the number of vectors
     of a whole panel where this is a narrower last one: its columns are then summed in the same order as the others'.
+    ``atom`` is the multiply-accumulate (None: the panel's dtype, one by one); the last level's ``a`` is its depth.
     """
-    dtype = compute_dtype(panel.dtype)
+    atom = atom or plain_atom(panel.dtype)
+    dtype = atom.sums
     lanes = lanes or b.target.lanes(dtype.itemsize)
     masks: list[Value | None] = [*[None] * (vectors - 1), mask]
-    tile = _Tile(b, rows, a, panel, Type(dtype, lanes), masks, whole or vectors)
+    tile = _Tile(b, atom, rows, a, panel, Type(dtype, lanes), masks, whole or vectors)
     sums = tile.variables(start)
     with _nest(b, levels[:-1]) as (a_offset, b_offset):
         tile.reduce(sums, levels[-1], a_offset, b_offset, ahead)
@@ -208,6 +205,7 @@ class _Tile:
     def __init__(
         self,
         b: Builder,
+        atom: Atom,
         rows: Sequence[Operand],
         a: Pointer,
         panel: Pointer,
@@ -216,6 +214,7 @@ class _Tile:
         whole: int,
     ) -> None:
         self.b = b
+        self.atom = atom
         self.rows = [(a, offset) if isinstance(offset, int) else (a.at(offset), 0) for offset in rows]
         self.masks = masks
         self.panel = panel
@@ -281,9 +280,9 @@ class _Tile:
             element = pointer.at(along).at(
                 offset + ahead * level.a if isinstance(level.a, int) else level.a * ahead + offset
             )
-            value = self.b.splat(element.load().to(self.type.dtype), lanes)
+            value = self.atom.broadcast(self.b, element, lanes)
             for column, total in zip(columns, totals, strict=True):
-                total.set(multiply_add(self.b, value, column, total.get()))
+                total.set(self.atom.accumulate(self.b, value, column, total.get()))
 
     def prefetch(self, row: Pointer) -> None:
         """Asks for a row of B: tiles take it too slowly for the machine's own prefetching to run far enough ahead."""

@@ -13,6 +13,7 @@ from sardonyx.lang.arithmetic import Arithmetic
 from sardonyx.lang.atomics import Atomics
 from sardonyx.lang.control import Control
 from sardonyx.lang.conversion import Conversion
+from sardonyx.lang.dots import Dots
 from sardonyx.lang.integers import Integers
 from sardonyx.lang.memory import Memory
 from sardonyx.lang.minifloat import Minifloats
@@ -23,7 +24,7 @@ from sardonyx.targets import Target
 __all__ = ["Builder"]
 
 
-class Builder(Arithmetic, Conversion, Minifloats, Integers, Remainders, Memory, Atomics, Vectors, Control):
+class Builder(Arithmetic, Conversion, Minifloats, Integers, Dots, Remainders, Memory, Atomics, Vectors, Control):
     """Emits instructions at the end of the current block of one function.
 
     ``target`` tells vector width and features, ``function`` is the LLVM function, ``ir`` the llvmlite builder.

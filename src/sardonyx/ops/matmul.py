@@ -1,20 +1,27 @@
-"""MatMul and its integer forms."""
+"""MatMul, and how the products of its kin lie in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sardonyx import dtypes
 from sardonyx.dtypes import DType
 from sardonyx.graph.info import TensorInfo
 from sardonyx.kernels.spec import Operand
-from sardonyx.ops.base import Anchor, InferContext, LowerContext, Op, broadcast_shapes
+from sardonyx.ops.base import Anchor, InferContext, LowerContext, broadcast_shapes
 from sardonyx.ops.product import SUPPORTED, Matrix, lower_product
 from sardonyx.ops.registry import op
 from sardonyx.symbols import Dim
 
-__all__ = ["MatMul", "MatMulInteger", "QLinearMatMul", "product_shape"]
+__all__ = [
+    "MatMul",
+    "left_matrix",
+    "product_dimensions",
+    "product_loops",
+    "product_shape",
+    "result_matrix",
+    "right_matrix",
+]
 
 
 def product_shape(ctx: InferContext, a: TensorInfo, b: TensorInfo) -> tuple[Dim, ...] | None:
@@ -53,22 +60,19 @@ class MatMul(Anchor):
         return ctx.input(0).dtype in SUPPORTED and all(ctx.input(index).shape is not None for index in (0, 1))
 
     def loops(self, ctx: InferContext, outputs: Sequence[TensorInfo]) -> Sequence[Sequence[int]] | None:
-        batch, row, column = _dimensions(ctx)
-        columns = [] if column is None else [column]
-        return [batch, row, columns] if batch else [row, columns]
+        return product_loops(ctx, 0, 1)
 
     def lower(self, ctx: LowerContext) -> None:
-        batch, row, column = _dimensions(ctx.infer)
-        a, b = _left(ctx, batch), _right(ctx)
-        c = Matrix(ctx.output(0), tuple(batch), tuple(row), () if column is None else (column,))
-        loops = self.loops(ctx.infer, ctx.outputs) or []
-        sizes = [c.operand.shape[axis] for axis in batch]
-        lower_product(ctx, a, b, sizes, c, a.operand.dtype, ctx.epilogue(loops), constant_b=ctx.const(1) is not None)
+        c = result_matrix(ctx, 0, 1)
+        a, b = left_matrix(ctx, 0, c.batch), right_matrix(ctx, 1)
+        epilogue = ctx.epilogue(product_loops(ctx.infer, 0, 1))
+        dtype, constant = a.operand.dtype, ctx.const(1) is not None
+        lower_product(ctx, a, b, c.sizes(c.batch), c, dtype, epilogue, constant_b=constant)
 
 
-def _dimensions(ctx: InferContext) -> tuple[list[int], list[int], int | None]:
-    """The output dimensions that are batch, rows and columns of the product."""
-    left, right = ctx.input(0).shape or (), ctx.input(1).shape or ()
+def product_dimensions(ctx: InferContext, a: int, b: int) -> tuple[list[int], list[int], int | None]:
+    """The output dimensions that are batch, rows and columns of the product of two inputs."""
+    left, right = ctx.input(a).shape or (), ctx.input(b).shape or ()
     rank = max(len(left), len(right), 2) - (len(left) == 1) - (len(right) == 1)
     column = rank - 1 if len(right) > 1 else None
     outer = list(range(rank if column is None else rank - 1))
@@ -79,10 +83,23 @@ def _dimensions(ctx: InferContext) -> tuple[list[int], list[int], int | None]:
     return batch, rows, column
 
 
-def _left(ctx: LowerContext, batch: Sequence[int]) -> Matrix:
-    """The left operand: rows evenly spaced with adjacent elements, copied where it lies otherwise."""
+def product_loops(ctx: InferContext, a: int, b: int) -> list[list[int]]:
+    """The loops that the epilogue of the product of two inputs runs in."""
+    batch, row, column = product_dimensions(ctx, a, b)
+    columns = [] if column is None else [column]
+    return [batch, row, columns] if batch else [row, columns]
+
+
+def result_matrix(ctx: LowerContext, a: int, b: int) -> Matrix:
+    """Where the product of two inputs goes: the node's output."""
+    batch, row, column = product_dimensions(ctx.infer, a, b)
+    return Matrix(ctx.output(0), tuple(batch), tuple(row), () if column is None else (column,))
+
+
+def left_matrix(ctx: LowerContext, index: int, batch: Sequence[int]) -> Matrix:
+    """An input as left operand: rows evenly spaced with adjacent elements, copied where it lies otherwise."""
     for place in (ctx.input, ctx.contiguous):
-        operand = place(0)
+        operand = place(index)
         outer, last = tuple(range(operand.rank - 1)), operand.rank - 1
         matrix = Matrix(operand, outer[:-1], outer[-1:], (last,)) if batch else Matrix(operand, (), outer, (last,))
         if matrix.column_stride() == 1 and matrix.row_stride() is not None:
@@ -90,8 +107,9 @@ def _left(ctx: LowerContext, batch: Sequence[int]) -> Matrix:
     return matrix
 
 
-def _right(ctx: LowerContext) -> Matrix:
-    operand = ctx.input(1)
+def right_matrix(ctx: LowerContext, index: int) -> Matrix:
+    """An input as right operand."""
+    operand = ctx.input(index)
     if operand.rank == 1:
         return Matrix(operand, (), (0,), ())
     rank = operand.rank
@@ -104,23 +122,3 @@ def _right(ctx: LowerContext) -> Matrix:
 def _without(operand: Operand, dimensions: int) -> Operand:
     """A view without leading dimensions of size 1."""
     return replace(operand, shape=operand.shape[dimensions:], strides=operand.strides[dimensions:])
-
-
-def _quantised_shapes(ctx: InferContext, a: int, b: int, result: DType | None) -> Sequence[TensorInfo]:
-    return (TensorInfo(result, product_shape(ctx, ctx.input(a), ctx.input(b))),)
-
-
-@op("MatMulInteger")
-class MatMulInteger(Op):
-    """The product of 8-bit integers less their zero points, summed in int32; runs on the fallback."""
-
-    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
-        return _quantised_shapes(ctx, 0, 1, dtypes.int32)
-
-
-@op("QLinearMatMul")
-class QLinearMatMul(Op):
-    """The product of quantised matrices, quantised again; runs on the fallback."""
-
-    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
-        return _quantised_shapes(ctx, 0, 3, ctx.input(7).dtype)

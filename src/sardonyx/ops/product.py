@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
+from sardonyx.kernels.dot import Atom, plain_atom
 from sardonyx.kernels.gemm import Gemm
 from sardonyx.kernels.gemm_grid import plan_grid
 from sardonyx.kernels.gemm_tile import TileShape
 from sardonyx.kernels.pack import Pack, packed_size
-from sardonyx.kernels.point import compute_dtype
 from sardonyx.kernels.slots import Slots
 from sardonyx.kernels.spec import Operand
 from sardonyx.ops.base import Fused, InferContext, LowerContext
@@ -118,16 +118,19 @@ def lower_product(
     *,
     constant_b: bool,
     scale: Fused | None = None,
+    atom: Atom | None = None,
 ) -> None:
     """Emits C = epilogue(scale(A B)) for each element of ``batch``, to which the batches of A and B are broadcast.
 
     A's rows must be evenly spaced with adjacent elements. ``epilogue`` runs over (batch,) m, n: without ``batch``, over
-    m, n.
+    m, n. ``atom`` is the multiply-accumulate where it is not that of one element of ``dtype``, A's.
     """
-    m, n, k, sums = a.rows, b.columns, a.columns, compute_dtype(dtype)
-    grid = plan_grid(ctx.target, sums, m, n, k)
+    m, n, k = a.rows, b.columns, a.columns
+    atom = atom or plain_atom(dtype)
+    sums = atom.sums
+    grid = plan_grid(ctx.target, sums, m, n, ceildiv(k, atom.depth))
     slots = Slots()
-    right = _right(ctx, slots, b, batch, grid.shape, m, sums, constant_b)
+    right = _right(ctx, slots, b, batch, grid.shape, m, atom, constant_b)
     places: list[Dim] = [symbol("i0"), symbol("i1"), symbol("i2")] if batch else [0, symbol("i0"), symbol("i1")]
     c_offset: Dim = 0
     for place, axes in zip(places, (c.batch, c.row, c.column), strict=True):
@@ -150,6 +153,7 @@ def lower_product(
         b_batch=right.batch,
         b_row=right.row,
         scale=None if scale is None else scale.program,
+        atom=atom if atom.depth > 1 else None,
     )
     spec = replace(spec, sizes=len(slots.sizes))
     fused = [part for part in (scale, epilogue) if part is not None]
@@ -177,11 +181,11 @@ def _right(
     batch: Sequence[Dim],
     shape: TileShape,
     m: Dim,
-    sums: DType,
+    atom: Atom,
     constant: bool,
 ) -> _Right:
     """B packed when the model is loaded, packed now, or taken as it lies."""
-    k, n = b.rows, b.columns
+    k, n, sums = b.rows, b.columns, atom.sums
     own_batch = b.sizes(b.batch)
     few_rows = isinstance(m, int) and m < UNPACKED_ROWS
     row, column = b.row_stride(), b.column_stride()
@@ -192,8 +196,10 @@ def _right(
     inner = Slots()
     source = walk(inner, symbol("i0"), own_batch, b.strides(b.batch))
     strides = (inner.add(row), inner.add(column))
-    pack = Pack.of(shape, inner.add(k), inner.add(n), b.operand.dtype, sums, strides, source)
-    each, count = packed_size(k, n, shape.columns), product(own_batch)
+    pack = Pack.of(
+        shape, inner.add(k), inner.add(n), b.operand.dtype, sums, strides, source, atom if atom.depth > 1 else None
+    )
+    each, count = packed_size(k, n, shape.columns, atom.depth), product(own_batch)
     tasks = ceildiv(n, shape.columns) * count
     total = each * count
     if constant and isinstance(total, int) and isinstance(tasks, int):

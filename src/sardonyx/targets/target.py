@@ -43,6 +43,12 @@ class Target:
         """Whether floor, ceil and their kin are instructions; x86-64 has them since SSE4.1."""
         return not self.triple.startswith("x86_64") or self.vector_bytes > 16 or self.has("sse4.1")
 
+    @property
+    def has_byte_dot(self) -> bool:
+        """Whether four products of bytes are summed in one instruction (VNNI, of AVX-512 or by itself)."""
+        wide = self.has("avx512vnni") and self.has("avx512vl")
+        return self.vector_bytes >= 32 and (wide or (self.has("avxvnni") and self.vector_bytes == 32))
+
     def has(self, feature: str) -> bool:
         """Whether an LLVM feature such as ``avx512vnni`` is switched on."""
         return f"+{feature}" in self.features.split(",")

@@ -1,0 +1,1 @@
+"""Operators on quantised tensors: integer products and convolutions, requantised or dequantised as they are summed."""

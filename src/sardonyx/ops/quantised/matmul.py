@@ -1,0 +1,117 @@
+"""MatMulInteger and QLinearMatMul."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sardonyx import dtypes
+from sardonyx.graph.info import TensorInfo
+from sardonyx.kernels.dot import BYTES
+from sardonyx.ops.base import Anchor, InferContext, LowerContext
+from sardonyx.ops.matmul import (
+    left_matrix,
+    product_dimensions,
+    product_loops,
+    product_shape,
+    result_matrix,
+    right_matrix,
+)
+from sardonyx.ops.quantised.product import IntegerProduct, aligned_axes
+from sardonyx.ops.quantised.sums import Requantise
+from sardonyx.ops.registry import op
+
+__all__ = ["MatMulInteger", "QLinearMatMul"]
+
+
+@dataclass(frozen=True)
+class Places:
+    """The inputs of a product: A, B, and their zero points."""
+
+    a: int
+    b: int
+    a_zero: int
+    b_zero: int
+
+
+def fits(ctx: InferContext, places: Places, rows: Sequence[int] = (), columns: Sequence[int] = ()) -> bool:
+    """Whether the product can be lowered: 8-bit integers, and numbers that lie along its output.
+
+    ``rows`` and ``columns`` are further inputs with numbers for rows and columns.
+    """
+    a, b = ctx.input(places.a), ctx.input(places.b)
+    if a.dtype not in BYTES or b.dtype not in BYTES or a.shape is None or b.shape is None:
+        return False
+    shape, (row, column) = product_shape(ctx, a, b), axes(ctx, places)
+    assert shape is not None
+    by_row = [aligned_axes(ctx.optional(k), shape, row) for k in (places.a_zero, *rows)]
+    by_column = [aligned_axes(ctx.optional(k), shape, column) for k in (places.b_zero, *columns)]
+    return None not in by_row and None not in by_column
+
+
+def axes(ctx: InferContext, places: Places) -> tuple[int | None, int | None]:
+    """The output's dimensions of rows and of columns."""
+    batch, rows, column = product_dimensions(ctx, places.a, places.b)
+    return (None if len(ctx.input(places.a).shape or ()) < 2 else [*batch, *rows][-1]), column
+
+
+def integer_product(ctx: LowerContext, places: Places) -> IntegerProduct:
+    """The product of two inputs by numpy's rules for matmul, its sums still to be worked on."""
+    c = result_matrix(ctx, places.a, places.b)
+    a, b = left_matrix(ctx, places.a, c.batch), right_matrix(ctx, places.b)
+    return IntegerProduct(ctx, a, b, c, c.sizes(c.batch), places.b, *axes(ctx.infer, places))
+
+
+def given(ctx: InferContext, index: int) -> int | None:
+    """The input's index, None where it is omitted."""
+    return None if ctx.optional(index) is None else index
+
+
+@op("MatMulInteger")
+class MatMulInteger(Anchor):
+    """The product of 8-bit integers less their zero points (one, or one a row of A, one a column of B), in int32."""
+
+    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
+        return (TensorInfo(dtypes.int32, product_shape(ctx, ctx.input(0), ctx.input(1))),)
+
+    def lowers(self, ctx: InferContext) -> bool:
+        return fits(ctx, INTEGER)
+
+    def loops(self, ctx: InferContext, outputs: Sequence[TensorInfo]) -> Sequence[Sequence[int]] | None:
+        return product_loops(ctx, INTEGER.a, INTEGER.b)
+
+    def lower(self, ctx: LowerContext) -> None:
+        made = integer_product(ctx, INTEGER)
+        total = made.corrected(given(ctx.infer, INTEGER.a_zero), given(ctx.infer, INTEGER.b_zero))
+        made.lower(total, ctx.epilogue(product_loops(ctx.infer, INTEGER.a, INTEGER.b)))
+
+
+@op("QLinearMatMul")
+class QLinearMatMul(Anchor):
+    """saturate(round(sum * (a_scale * b_scale / y_scale)) + y_zero_point), sum as in MatMulInteger.
+
+    Computed in float32, halves rounded to even. Inputs: a, its scale and zero point, b, its two, y's two.
+    """
+
+    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
+        return (TensorInfo(ctx.input(7).dtype, product_shape(ctx, ctx.input(0), ctx.input(3))),)
+
+    def lowers(self, ctx: InferContext) -> bool:
+        return fits(ctx, LINEAR, (1, 6, 7), (4,)) and ctx.input(7).dtype in BYTES
+
+    def loops(self, ctx: InferContext, outputs: Sequence[TensorInfo]) -> Sequence[Sequence[int]] | None:
+        return product_loops(ctx, LINEAR.a, LINEAR.b)
+
+    def lower(self, ctx: LowerContext) -> None:
+        made = integer_product(ctx, LINEAR)
+        total, program = made.corrected(LINEAR.a_zero, LINEAR.b_zero), made.program
+        scale = made.scale(1, 4, 6)
+        zero = made.input(7, made.row_axis)
+        dtype = ctx.outputs[0].dtype
+        assert dtype is not None
+        result = program.apply(Requantise(dtype), total, scale, zero, dtype=dtype)
+        made.lower(result, ctx.epilogue(product_loops(ctx.infer, LINEAR.a, LINEAR.b)))
+
+
+INTEGER = Places(0, 1, 2, 3)
+LINEAR = Places(0, 3, 2, 5)
