@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sardonyx import backend as backend
     from sardonyx import capi as capi
     from sardonyx.enums import ExecutionMode as ExecutionMode
     from sardonyx.enums import ExecutionOrder as ExecutionOrder
@@ -135,7 +136,10 @@ _HOMES = {
     "session.sparse": ["SparseTensor"],
     "session.values": ["OrtValue", "OrtValueVector", "copy_tensors"],
 }
-_MODULES = ("capi",)
+_MODULES = (
+    "backend",
+    "capi",
+)
 
 __all__ = ["__version__", *_MODULES, *(name for names in _HOMES.values() for name in names)]
 
