@@ -285,7 +285,8 @@ def _free_size(name: str, size: int) -> int:
 
 @dataclass
 class RunOptions:
-    """Options of one ``run``. A run with ``terminate`` set raises ExecutionError before it begins."""
+    """Options of one ``run``. A run with ``terminate`` set raises ExecutionError before it begins; set from another
+    thread, it ends a run that goes on, between two steps or two trips of a loop."""
 
     log_severity_level: int = -1
     log_verbosity_level: int = 0

@@ -74,10 +74,16 @@ def _parts(
 def _steps(inspection: Inspection) -> tuple[str, Any, list[object]]:
     steps = inspection.steps
     rows = [
-        (index, step.kind, _counts(step.operators) if step.kind == "native" else step.nodes[0], step.reason)
+        (
+            index,
+            step.kind,
+            _counts(step.operators) if step.kind == "native" else step.nodes[0],
+            step.inside,
+            step.reason,
+        )
         for index, step in enumerate(steps)
     ]
-    view = table("Steps", ["step", "kind", "operators", "why not native"], rows, left=4)
+    view = table("Steps", ["step", "kind", "operators", "inside", "why not native"], rows, left=5)
     return "steps", [asdict(step) for step in steps], [view]
 
 

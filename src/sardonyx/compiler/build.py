@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import onnx_ir as ir
 
-from sardonyx.compiler.compile import CompiledModel, CompiledRegion, compile_graph
+from sardonyx.compiler.compile import CompiledControl, CompiledModel, CompiledRegion, CompiledStep, compile_graph
 from sardonyx.compiler.load import link_regions
 from sardonyx.errors import InvalidModelError
 from sardonyx.graph.model import Model
@@ -19,7 +20,8 @@ from sardonyx.ops.inference import fix_dimensions
 from sardonyx.ops.registry import foreign_operators
 from sardonyx.options import SessionOptions
 from sardonyx.passes.pipeline import optimise
-from sardonyx.runtime.program import HostStep, NativeStep, Program
+from sardonyx.runtime.control import body_program, control_step
+from sardonyx.runtime.program import NativeCode, NativeStep, Program, Step
 
 __all__ = ["compile_model", "link"]
 
@@ -67,12 +69,23 @@ def _save(model: Model, path: str) -> None:
 
 def link(compiled: CompiledModel, metadata: dict[str, Any]) -> Program:
     """Loads the code of a compiled model and puts its steps together."""
-    regions = [step.region for step in compiled.steps if isinstance(step, CompiledRegion)]
-    code = link_regions(regions, compiled.objects) if regions else None
-    steps: list[NativeStep | HostStep] = []
-    for step in compiled.steps:
-        if isinstance(step, HostStep):
-            steps.append(step)
-        elif code is not None:
-            steps.append(NativeStep(step.region, code, step.weights))
-    return Program(compiled.inputs, compiled.outputs, tuple(steps), compiled.constants, metadata)
+    regions = [region.region for region in compiled.regions]
+    code = link_regions(regions, compiled.objects) if regions else NativeCode((), {}, None)
+    steps = _linked(compiled.steps, code)
+    return Program(compiled.inputs, compiled.outputs, steps, compiled.constants, metadata)
+
+
+def _linked(steps: Sequence[CompiledStep], code: NativeCode) -> tuple[Step, ...]:
+    return tuple(_linked_step(step, code) for step in steps)
+
+
+def _linked_step(step: CompiledStep, code: NativeCode) -> Step:
+    if isinstance(step, CompiledRegion):
+        return NativeStep(step.region, code, step.weights)
+    if isinstance(step, CompiledControl):
+        bodies = [
+            body_program(body.inputs, body.captured, body.outputs, _linked(body.steps, code), body.constants)
+            for body in step.bodies
+        ]
+        return control_step(step.kernel, step.name, step.inputs, step.outputs, bodies, step.settings)
+    return step

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy.typing as npt
 import onnx_ir as ir
@@ -15,8 +15,8 @@ from sardonyx.compiler.driver import Driver
 from sardonyx.compiler.fallback import host_step, python_step
 from sardonyx.compiler.memory import plan_memory
 from sardonyx.compiler.region import lower_region
+from sardonyx.compiler.steps import Body, Branching, Step, cut, is_constant, is_symbol, node_inputs
 from sardonyx.compiler.steps import Region as NodeRegion
-from sardonyx.compiler.steps import cut, is_symbol
 from sardonyx.compiler.workspace import Call as KernelCall
 from sardonyx.compiler.workspace import Workspace
 from sardonyx.errors import UnsupportedOpError
@@ -24,6 +24,7 @@ from sardonyx.graph.info import TensorInfo
 from sardonyx.graph.model import Model
 from sardonyx.kernels.spec import Kernel, kernel_text, symbol_name
 from sardonyx.lang.worker import compile_all
+from sardonyx.ops.base import Control
 from sardonyx.ops.inference import GraphInfo, infer_graph, node_label
 from sardonyx.ops.lowered import is_hosted
 from sardonyx.runtime.processors import default_threads
@@ -31,7 +32,7 @@ from sardonyx.runtime.program import Call, DimOf, HostStep, InputSpec, OutputSpe
 from sardonyx.symbols import Dim, Expr, free_symbols
 from sardonyx.targets import Target
 
-__all__ = ["CompiledModel", "CompiledRegion", "compile_graph"]
+__all__ = ["CompiledBody", "CompiledControl", "CompiledModel", "CompiledRegion", "CompiledStep", "compile_graph"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -48,13 +49,41 @@ class CompiledRegion:
 
 
 @dataclass
+class CompiledBody:
+    """A graph inside of a node. ``captured`` are the names of its inputs that come from around the node; they follow
+    the graph's own."""
+
+    inputs: tuple[str, ...]
+    captured: tuple[str, ...]
+    outputs: tuple[str, ...]
+    steps: list[CompiledStep]
+    constants: dict[str, Any]
+
+
+@dataclass
+class CompiledControl:
+    """A step that runs bodies; see ``runtime.control``."""
+
+    name: str
+    kernel: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    settings: dict[str, Any]
+    bodies: list[CompiledBody]
+
+
+CompiledStep: TypeAlias = "CompiledRegion | CompiledControl | HostStep"
+
+
+@dataclass
 class CompiledModel:
     """Everything that a Program is made of. ``objects`` hold all kernels and drivers."""
 
     inputs: tuple[ValueSpec, ...]
     outputs: tuple[ValueSpec, ...]
-    steps: list[CompiledRegion | HostStep]
+    steps: list[CompiledStep]
     constants: dict[str, Any]
+    regions: list[CompiledRegion]
     objects: list[bytes] = field(default_factory=list)
     kernels: dict[str, Kernel] = field(default_factory=dict)
 
@@ -73,48 +102,94 @@ def compile_graph(
     ``exact_convolution`` no convolution is transformed.
     """
     report = on_progress or (lambda what, done, total: None)
-    graph = model.graph
-    info = infer_graph(graph)
-    steps: list[CompiledRegion | HostStep] = []
-    kernels: dict[str, Kernel] = {}
-    for step in cut(graph, info):
-        if isinstance(step, NodeRegion):
-            space = lower_region(step, info, target, exact_convolution)
-            steps.append(_compile_region(space, len(steps), kernels))
-        elif is_hosted(step, info):
-            steps.append(host_step(step, info))
-        elif strict:
-            raise UnsupportedOpError(
-                f"node {node_label(step)!r} ({step.domain or 'ai.onnx'}::{step.op_type}) has no native lowering for "
-                "its types and attributes; without strict it runs on the Python fallback"
-            )
-        else:
-            steps.append(python_step(step, info))
+    info = infer_graph(model.graph)
+    compiler = _Compiler(info, target, strict, exact_convolution)
+    steps = compiler.steps(cut(model.graph, info))
     compiled = CompiledModel(
         tuple(ValueSpec(v.name, v.type, v.dtype, v.shape) for v in model.inputs)
         + tuple(ValueSpec(v.name, v.type, v.dtype, v.shape, True) for v in model.optional_inputs),
         tuple(ValueSpec(v.name, v.type, v.dtype, v.shape) for v in model.outputs),
         steps,
-        _constants(graph, steps),
-        kernels=kernels,
+        compiler.constants_of([*model.graph.inputs, *model.graph.outputs]),
+        compiler.regions,
+        kernels=compiler.kernels,
     )
-    texts = [kernel_text(kernel, target) for kernel in kernels.values()]
-    texts += [step.driver_text for step in steps if isinstance(step, CompiledRegion)]
+    texts = [kernel_text(kernel, target) for kernel in compiled.kernels.values()]
+    texts += [region.driver_text for region in compiled.regions]
     report("compiling kernels", 0, len(texts))
     processes = min(default_threads(), os.cpu_count() or 1)
     compiled.objects = compile_all(texts, target, processes, lambda done: report("compiling kernels", done, len(texts)))
     return compiled
 
 
-def _constants(graph: ir.Graph, steps: Sequence[CompiledRegion | HostStep]) -> dict[str, Any]:
-    """Initializers that host steps read, that are outputs of the model, or defaults of its inputs."""
-    wanted = {name for step in steps if isinstance(step, HostStep) for name in step.inputs}
-    wanted |= {value.name or "" for value in [*graph.inputs, *graph.outputs]}
-    return {
-        name: value.const_value.numpy()
-        for name, value in graph.initializers.items()
-        if name in wanted and value.const_value is not None
-    }
+class _Compiler:
+    """Steps of graphs to compiled steps; ``regions`` and ``kernels`` are those of the model and of all bodies."""
+
+    def __init__(self, info: GraphInfo, target: Target, strict: bool, exact_convolution: bool) -> None:
+        self.info = info
+        self.target = target
+        self.strict = strict
+        self.exact_convolution = exact_convolution
+        self.regions: list[CompiledRegion] = []
+        self.kernels: dict[str, Kernel] = {}
+        self._constants: dict[str, Any] = {}
+
+    def steps(self, steps: Sequence[Step]) -> list[CompiledStep]:
+        return [self._step(step) for step in steps]
+
+    def _step(self, step: Step) -> CompiledStep:
+        if isinstance(step, NodeRegion):
+            space = lower_region(step, self.info, self.target, self.exact_convolution)
+            self.regions.append(_compile_region(space, len(self.regions), self.kernels))
+            return self.regions[-1]
+        if isinstance(step, Branching):
+            return self._control(step)
+        for value in node_inputs(step):
+            self._keep(value)
+        if is_hosted(step, self.info):
+            return host_step(step, self.info)
+        if self.strict:
+            raise UnsupportedOpError(
+                f"node {node_label(step)!r} ({step.domain or 'ai.onnx'}::{step.op_type}) has no native lowering for "
+                "its types and attributes; without strict it runs on the Python fallback"
+            )
+        return python_step(step, self.info)
+
+    def _control(self, step: Branching) -> CompiledControl:
+        node, info = step.node, self.info
+        record = info.records[node]
+        assert isinstance(record, Control)
+        bodies = [self._body(body) for body in step.bodies]
+        for value in node.inputs:
+            self._keep(value)
+        settings = record.settings(info.contexts[node], [info.of(value) for value in node.outputs])
+        given = [_name(value) for value in node.inputs]
+        captured = [name for name in map(_name, step.captured) if name not in given]
+        outputs = tuple(map(_name, node.outputs))
+        return CompiledControl(node_label(node), node.op_type, (*given, *captured), outputs, settings, bodies)
+
+    def _body(self, body: Body) -> CompiledBody:
+        around, self._constants = self._constants, {}
+        steps = self.steps(body.steps)
+        outputs = () if body.dead else tuple(map(_name, body.graph.outputs))
+        constants = self.constants_of([] if body.dead else body.graph.outputs)
+        self._constants = around
+        captured = tuple(map(_name, body.captured))
+        return CompiledBody(tuple(map(_name, body.graph.inputs)), captured, outputs, steps, constants)
+
+    def _keep(self, value: ir.Value | None) -> None:
+        """Notes an initializer that a step reads as an array."""
+        if value is not None and value.const_value is not None and is_constant(value):
+            self._constants[value.name or ""] = value.const_value.numpy()
+
+    def constants_of(self, values: Sequence[ir.Value]) -> dict[str, Any]:
+        """Initializers that the steps just compiled read, or that are among ``values`` (outputs, inputs by default)."""
+        found = {v.name or "": v.const_value.numpy() for v in values if v.const_value is not None}
+        return self._constants | found
+
+
+def _name(value: ir.Value | None) -> str:
+    return "" if value is None else value.name or ""
 
 
 def _compile_region(space: Workspace, number: int, kernels: dict[str, Kernel]) -> CompiledRegion:

@@ -1,21 +1,35 @@
 """Which nodes run natively and how they are cut into steps.
 
-A region is a maximal run of nodes that have a lowering and whose sizes follow from the region's inputs; what is left
-becomes Python steps, one node each. A model whose every node is lowered is one region.
+A region is a maximal run of nodes that have a lowering and whose sizes follow from the region's inputs; control flow
+becomes a step with bodies, which are cut likewise; what is left becomes Python steps, one node each. A model whose
+every node is lowered is one region.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import onnx_ir as ir
 
-from sardonyx.ops.inference import GraphInfo
-from sardonyx.ops.lowered import is_lowered
+from sardonyx.graph.nested import graphs_of
+from sardonyx.ops.base import Control
+from sardonyx.ops.inference import GraphInfo, node_label
+from sardonyx.ops.lowered import is_known, is_lowered
 from sardonyx.symbols import Expr, free_symbols, symbol
 
-__all__ = ["Region", "captured_values", "cut"]
+__all__ = [
+    "Body",
+    "Branching",
+    "Region",
+    "Step",
+    "captured_values",
+    "cut",
+    "is_constant",
+    "walk",
+]
 
 
 @dataclass
@@ -27,12 +41,52 @@ class Region:
     outputs: list[ir.Value] = field(default_factory=list)
 
 
+@dataclass
+class Body:
+    """A graph inside of a node, cut into steps, and the values it takes from the graphs around it.
+
+    ``name`` is that of the node's attribute. A branch that is never taken, and that inference therefore left out, has
+    ``dead`` set and no steps.
+    """
+
+    name: str
+    graph: ir.Graph
+    steps: list[Step] = field(default_factory=list)
+    captured: list[ir.Value] = field(default_factory=list)
+    dead: bool = False
+
+
+@dataclass
+class Branching:
+    """A node of control flow and its bodies."""
+
+    node: ir.Node
+    bodies: list[Body]
+
+    @property
+    def captured(self) -> list[ir.Value]:
+        """What the bodies take from around the node."""
+        return list(dict.fromkeys(value for body in self.bodies for value in body.captured))
+
+    @property
+    def inputs(self) -> list[ir.Value]:
+        """All values that the step reads."""
+        return list(dict.fromkeys([*(v for v in self.node.inputs if v is not None), *self.captured]))
+
+
+Step: TypeAlias = "Region | Branching | ir.Node"
+
+
+def is_constant(value: ir.Value) -> bool:
+    """Whether a value is an initializer that nothing can replace."""
+    return value.const_value is not None and value.is_initializer() and not value.is_graph_input()
+
+
 def captured_values(node: ir.Node) -> list[ir.Value]:
     """Values of the surrounding graphs that a node's subgraphs read."""
     found: dict[ir.Value, None] = {}
-    for attribute in node.attributes.values():
-        for graph in _subgraphs(attribute):
-            found.update(dict.fromkeys(_outer_of(graph)))
+    for graph in graphs_of(node):
+        found.update(dict.fromkeys(_outer_of(graph)))
     return list(found)
 
 
@@ -50,48 +104,41 @@ def _outer_of(graph: ir.Graph) -> list[ir.Value]:
     return list(found)
 
 
-def _subgraphs(attribute: ir.Attr) -> Sequence[ir.Graph]:
-    if attribute.is_ref():
-        return ()
-    if attribute.type == ir.AttributeType.GRAPH:
-        return (attribute.as_graph(),)
-    if attribute.type == ir.AttributeType.GRAPHS:
-        return attribute.as_graphs()
-    return ()
-
-
 def node_inputs(node: ir.Node) -> list[ir.Value]:
     """Everything that a node reads: its inputs and what its subgraphs capture."""
     return [*(value for value in node.inputs if value is not None), *captured_values(node)]
 
 
-def cut(graph: ir.Graph, info: GraphInfo) -> list[Region | ir.Node]:
-    """The steps of a graph in order: regions, and single nodes for the fallback."""
-    bound: dict[str, ir.Value] = {}
+def cut(graph: ir.Graph, info: GraphInfo, around: Mapping[str, ir.Value] | None = None) -> list[Step]:
+    """The steps of a graph in order.
+
+    ``around`` has, for the graph of a body, the arrays that tell sizes outside of it.
+    """
+    own: dict[str, ir.Value] = {}
+    bound: ChainMap[str, ir.Value] = ChainMap(own, dict(around or {}))
     for value in graph.inputs:
-        _bind(value, info, bound)
-    available = set(graph.inputs) | set(graph.initializers.values())
+        _bind(value, info, own)
+    waiting = {value for node in graph for value in node.outputs}
+    reads = {node: node_inputs(node) for node in graph}
     remaining = list(graph)
-    steps: list[Region | ir.Node] = []
+    steps: list[Step] = []
     while remaining:
         region, rest = Region(), []
         for node in remaining:
-            ready = all(value in available for value in node_inputs(node))
-            if ready and is_lowered(node, info) and _sizes_bound(node, info, bound):
+            if waiting.isdisjoint(reads[node]) and is_lowered(node, info) and _sizes_bound(node, info, bound):
                 region.nodes.append(node)
-                available.update(node.outputs)
+                waiting.difference_update(node.outputs)
             else:
                 rest.append(node)
         if region.nodes:
             steps.append(region)
         remaining, progress = [], bool(region.nodes)
         for node in rest:
-            ready = all(value in available for value in node_inputs(node))
-            if ready and not (is_lowered(node, info) and _sizes_bound(node, info, bound)):
-                steps.append(node)
-                available.update(node.outputs)
+            if waiting.isdisjoint(reads[node]) and not (is_lowered(node, info) and _sizes_bound(node, info, bound)):
+                steps.append(_single(node, info, bound))
+                waiting.difference_update(node.outputs)
                 for value in node.outputs:
-                    _bind(value, info, bound)
+                    _bind(value, info, own)
                 progress = True
             else:
                 remaining.append(node)
@@ -99,6 +146,39 @@ def cut(graph: ir.Graph, info: GraphInfo) -> list[Region | ir.Node]:
             raise AssertionError("nodes are not in topological order")
     _connect(steps, graph, info, bound)
     return steps
+
+
+def _single(node: ir.Node, info: GraphInfo, bound: Mapping[str, ir.Value]) -> Step:
+    record = info.records[node]
+    if not isinstance(record, Control):
+        return node
+    names = [name for name, attribute in node.attributes.items() if attribute.type == ir.AttributeType.GRAPH]
+    graphs = {id(node.attributes[name].value): name for name in names}
+    return Branching(node, [_body(graphs[id(graph)], graph, info, bound) for graph in record.bodies()])
+
+
+def _body(name: str, graph: ir.Graph, info: GraphInfo, bound: Mapping[str, ir.Value]) -> Body:
+    if any(node not in info.records for node in graph):
+        return Body(name, graph, dead=True)
+    body = Body(name, graph, cut(graph, info, bound))
+    inside = {*graph.inputs, *(value for node in graph for value in node.outputs)}
+    used = [value for step in body.steps for value in _reads(step)] + list(graph.outputs)
+    body.captured = [v for v in dict.fromkeys(used) if v not in inside and not is_constant(v)]
+    return body
+
+
+def walk(steps: Sequence[Step], inside: str = "") -> Iterator[tuple[Step, str]]:
+    """The steps, each followed by those of its bodies, and the node and attribute that they are inside of."""
+    for step in steps:
+        yield step, inside
+        if isinstance(step, Branching):
+            for body in step.bodies:
+                yield from walk(body.steps, f"{node_label(step.node)}.{body.name}")
+
+
+def _reads(step: Step) -> list[ir.Value]:
+    """The values that a step takes from outside."""
+    return step.inputs if isinstance(step, Region | Branching) else node_inputs(step)
 
 
 def _bind(value: ir.Value, info: GraphInfo, bound: dict[str, ir.Value]) -> None:
@@ -124,26 +204,27 @@ def _sizes_bound(node: ir.Node, info: GraphInfo, bound: Collection[str]) -> bool
     return True
 
 
-def _connect(steps: list[Region | ir.Node], graph: ir.Graph, info: GraphInfo, bound: Mapping[str, ir.Value]) -> None:
+def _connect(steps: list[Step], graph: ir.Graph, info: GraphInfo, bound: Mapping[str, ir.Value]) -> None:
     """Fills in what each region takes from outside and gives to it.
 
-    A region also takes the arrays whose sizes it needs, where it reads nothing else of them.
+    A region also takes the arrays whose sizes it needs, where it reads nothing else of them; values whose contents are
+    known it makes itself.
     """
     wanted: dict[ir.Value, int] = {}
+    used: dict[int, list[ir.Value]] = {}
     for place, step in enumerate(steps):
-        for node in step.nodes if isinstance(step, Region) else [step]:
-            for value in node_inputs(node):
-                wanted[value] = place
+        if isinstance(step, Region):
+            inside = {value for node in step.nodes for value in node.outputs}
+            read = dict.fromkeys(value for node in step.nodes for value in node_inputs(node) if value not in inside)
+            used[place] = list(read)
+            step.inputs = [value for value in read if not is_constant(value) and not is_known(info.of(value))]
+        wanted.update(dict.fromkeys(_reads(step), place))
     results = set(graph.outputs)
-    constants = {value for value in graph.initializers.values() if not value.is_graph_input()}
     for place, step in enumerate(steps):
         if not isinstance(step, Region):
             continue
-        inside = {value for node in step.nodes for value in node.outputs}
-        used = dict.fromkeys(value for node in step.nodes for value in node_inputs(node))
-        step.inputs = [value for value in used if value not in inside and value not in constants]
-        values = [*step.inputs, *(value for node in step.nodes for value in node.outputs)]
-        sizes = {name for value in values for name in _symbols_of(value, info)}
+        values = [*used[place], *(value for node in step.nodes for value in node.outputs)]
+        sizes = {name for value in values if not is_constant(value) for name in _symbols_of(value, info)}
         told: dict[str, ir.Value] = {}
         for value in step.inputs:
             _bind(value, info, told)

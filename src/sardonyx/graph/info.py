@@ -11,22 +11,44 @@ import numpy.typing as npt
 from sardonyx.dtypes import DType
 from sardonyx.symbols import Dim
 
-__all__ = ["TensorInfo"]
+__all__ = ["ElementInfo", "TensorInfo"]
+
+
+@dataclass(frozen=True)
+class ElementInfo:
+    """What all elements of a sequence have in common, or what an optional holds.
+
+    ``shape`` has None for a size that differs between elements or is not known; it is None where the rank is not known.
+    ``sequence`` is set where the elements are sequences themselves. ``empty`` says that there is no element at all.
+    """
+
+    dtype: DType | None = None
+    shape: tuple[Dim | None, ...] | None = None
+    sequence: ElementInfo | None = None
+    empty: bool = False
 
 
 @dataclass(frozen=True)
 class TensorInfo:
     """Type, symbolic sizes and, for small integer tensors, symbolic contents of a value.
 
-    ``dtype`` is None where the type is not known or the value is no tensor (sequence, optional, map); ``shape`` is
-    None where the rank is not known. ``values`` holds the flattened contents of an integer tensor of rank 0 or 1 when
-    every element is a known constant or expression of sizes. ``const`` is the array of a constant (never copied).
+    ``dtype`` is None where the type is not known or the value is no tensor; ``shape`` is None where the rank is not
+    known. ``values`` holds the flattened contents of an integer tensor of rank 0 or 1 when every element is a known
+    constant or expression of sizes. ``const`` is the array of a constant (never copied). A sequence or an optional has
+    one of ``sequence`` and ``optional`` instead.
     """
 
     dtype: DType | None = None
     shape: tuple[Dim, ...] | None = None
     values: tuple[Dim, ...] | None = None
     const: npt.NDArray[Any] | None = None
+    sequence: ElementInfo | None = None
+    optional: ElementInfo | None = None
+
+    @property
+    def is_container(self) -> bool:
+        """Whether the value is known to be a sequence or an optional."""
+        return self.sequence is not None or self.optional is not None
 
     @property
     def rank(self) -> int | None:

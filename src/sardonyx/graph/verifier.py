@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import onnx_ir as ir
 
 from sardonyx.errors import InvalidModelError
 from sardonyx.graph.emit import describe
 from sardonyx.graph.model import Model
+from sardonyx.graph.nested import graphs_of
 
 __all__ = ["verify"]
 
@@ -54,7 +53,7 @@ class _Verifier:
                 _fail(f"{describe(node)} reads {value.name!r} before it is defined")
             if (node, index) not in [tuple(use) for use in value.uses()]:
                 _fail(f"{value.name!r} does not know its use by {describe(node)}")
-        for nested in _graphs_of(node):
+        for nested in graphs_of(node):
             self.graph(nested, frozenset(defined))
         for index, value in enumerate(node.outputs):
             if value.producer() is not node or value.index() != index:
@@ -76,14 +75,6 @@ class _Verifier:
             if use.node.inputs[use.idx] is not value:
                 _fail(f"{value.name!r} claims a use by {describe(use.node)} that reads something else")
         defined.add(value)
-
-
-def _graphs_of(node: ir.Node) -> Iterator[ir.Graph]:
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH:
-            yield attribute.as_graph()
-        elif attribute.type == ir.AttributeType.GRAPHS:
-            yield from attribute.as_graphs()
 
 
 def describe_producer(value: ir.Value) -> str:

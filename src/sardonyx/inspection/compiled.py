@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import onnx_ir as ir
 
 from sardonyx.compiler.memory import MemoryPlan, plan_memory
 from sardonyx.compiler.region import lower_region
-from sardonyx.compiler.steps import Region, cut
+from sardonyx.compiler.steps import Branching, Region, Step, cut, walk
 from sardonyx.compiler.workspace import Buffer, Call, Workspace
 from sardonyx.graph import Model, read_model
 from sardonyx.inspection.records import BufferRecord, KernelRecord, PassRecord, StepRecord
@@ -45,7 +46,7 @@ class Inspection:
         self.summary = _summary(self.model)
         optimise(self.model)
         self.info: GraphInfo = infer_graph(self.model.graph)
-        self._cut = cut(self.model.graph, self.info)
+        self._steps = list(walk(cut(self.model.graph, self.info)))
 
     # -- passes --------------------------------------------------------------------------------------------------
 
@@ -70,13 +71,18 @@ class Inspection:
 
     @cached_property
     def steps(self) -> list[StepRecord]:
-        """The steps of the program: maximal native regions, and single nodes on Python objects."""
-        return [self._native(step) if isinstance(step, Region) else self._single(step) for step in self._cut]
+        """The steps of the program: maximal native regions, control flow, each followed by the steps inside of it, and
+        single nodes on Python objects."""
+        return [replace(self._record(step), inside=inside) for step, inside in self._steps]
 
-    @staticmethod
-    def _native(region: Region) -> StepRecord:
-        operators = Counter(node.op_type for node in region.nodes)
-        return StepRecord("native", tuple(map(_described, region.nodes)), dict(operators.most_common()))
+    def _record(self, step: Step) -> StepRecord:
+        if isinstance(step, Region):
+            operators = Counter(node.op_type for node in step.nodes)
+            return StepRecord("native", tuple(map(_described, step.nodes)), dict(operators.most_common()))
+        if isinstance(step, Branching):
+            reason = "chooses between the steps inside of it, or repeats them"
+            return StepRecord("control", (_described(step.node),), {step.node.op_type: 1}, reason)
+        return self._single(step)
 
     def _single(self, node: ir.Node) -> StepRecord:
         if is_hosted(node, self.info):
@@ -93,7 +99,7 @@ class Inspection:
     @cached_property
     def _regions(self) -> list[tuple[int, Workspace]]:
         built = []
-        for number, step in enumerate(self._cut):
+        for number, (step, _) in enumerate(self._steps):
             if isinstance(step, Region):
                 built.append((number, lower_region(step, self.info, self.target)))
         return built

@@ -8,6 +8,7 @@ It belongs to one of these kinds, which says how it is lowered:
 - ``Indexed``: output element i is some input element: ``index`` says which (Pad, Gather, Tile, Concat ...); fused like
   ``Elementwise``.
 - ``Anchor``: has kernels of its own: ``lower`` emits the calls; pointwise consumers ride along as its epilogue.
+- ``Control``: runs graphs of its own (If, Loop ...), which are compiled like the main graph.
 - ``Composite`` (``ops/composite.py``): other operators together do it; ``expand`` builds them.
 - plain ``Op``: only types and sizes are known; runs on the fallback.
 
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +35,12 @@ from sardonyx.ops.contents import symbolic_contents
 from sardonyx.symbols import Dim, Expr, broadcast, known_equal, known_positive, maximum, minimum
 from sardonyx.targets import Target
 
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
 __all__ = [
     "Anchor",
+    "Control",
     "Elementwise",
     "Fused",
     "IndexContext",
@@ -58,7 +63,10 @@ class InferContext:
     ``inputs`` has None for an omitted optional input; ``outputs`` is the number of outputs the node names (an unused
     optional output in the middle counts); ``fresh(hint)`` makes a new symbol for a size that depends on data.
     ``require(a, b, message)`` notes two sizes that only a run can show to be equal: the run fails with the message
-    where they are not.
+    where they are not. ``body(graph, inputs)`` infers a graph among the attributes and gives what is known of its
+    outputs; ``inner(size)`` says whether a size depends on symbols made since this node was begun: those of a body
+    mean nothing outside of it. A loop's body is inferred until its result holds for every trip: after ``patience``
+    rounds the sizes, after as many more the ranks of what is carried are taken to be unknown.
     """
 
     node: str
@@ -67,6 +75,9 @@ class InferContext:
     outputs: int
     fresh: Callable[[str], Expr]
     require: Callable[[Dim, Dim, str], None] = lambda a, b, message: None
+    body: Callable[[ir.Graph, Sequence[TensorInfo]], Sequence[TensorInfo]] = lambda graph, inputs: ()
+    inner: Callable[[Dim], bool] = lambda size: False
+    patience: int = 0
 
     def input(self, index: int) -> TensorInfo:
         """A required input."""
@@ -98,10 +109,14 @@ class InferContext:
 
 
 class Op:
-    """Base of all records. Class attributes set by ``@op``: ``op_type`` and ``domain``."""
+    """Base of all records. Class attributes set by ``@op``: ``op_type`` and ``domain``.
+
+    ``any_rank`` says that ``infer`` can do with inputs of unknown rank; other records are not asked about them.
+    """
 
     op_type: ClassVar[str] = ""
     domain: ClassVar[str] = ""
+    any_rank: ClassVar[bool] = False
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
         """Types and sizes of the outputs; raises InvalidModelError through ``ctx.fail`` for inputs that cannot be."""
@@ -368,3 +383,17 @@ class Anchor(Op):
     def lower(self, ctx: LowerContext) -> None:
         """Emits the kernel calls that compute the outputs."""
         raise NotImplementedError(type(self).__name__)
+
+
+class Control(Op):
+    """An operator that runs graphs among its attributes. ``runtime.control`` has a step for each."""
+
+    any_rank: ClassVar[bool] = True
+
+    def bodies(self) -> tuple[ir.Graph, ...]:
+        """The graphs, in the order in which the step takes them."""
+        raise NotImplementedError(type(self).__name__)
+
+    def settings(self, ctx: InferContext, outputs: Sequence[TensorInfo]) -> dict[str, Any]:
+        """The further arguments of the step, as JSON data."""
+        return {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,18 +12,29 @@ import numpy as np
 import onnx_ir as ir
 
 from sardonyx import dtypes
-from sardonyx.dtypes import DType
 from sardonyx.errors import InvalidModelError, ModelTooLargeError
-from sardonyx.graph.info import TensorInfo
+from sardonyx.graph.info import ElementInfo, TensorInfo
 from sardonyx.graph.model import Model
 from sardonyx.graph.shape_inference import onnx_output_shapes
 from sardonyx.ops.base import InferContext, Op
 from sardonyx.ops.registry import decode
-from sardonyx.symbols import Dim, Expr, symbol
+from sardonyx.symbols import Dim, Expr, free_symbols, symbol
 
-__all__ = ["GraphInfo", "declared_info", "fix_dimensions", "infer_graph", "node_attributes", "node_label"]
+__all__ = [
+    "GraphInfo",
+    "declared_info",
+    "declared_type",
+    "fix_dimensions",
+    "infer_graph",
+    "node_attributes",
+    "node_label",
+]
 
 _RESERVED = re.compile(r"^[disv]\d+$")  # the symbols that kernels use for positions, sizes and loaded indices
+
+ROUNDS = 4
+MAX_NESTING = 4
+MAX_DEEP_BODIES = 1000
 
 
 @dataclass
@@ -39,11 +49,15 @@ class GraphInfo:
     records: dict[ir.Node, Op | None] = field(default_factory=dict)
     contexts: dict[ir.Node, InferContext] = field(default_factory=dict)
     checks: dict[ir.Node, list[tuple[Dim, Dim, str]]] = field(default_factory=dict)
-    _counter: Any = field(default_factory=itertools.count)
+    _born: dict[str, int] = field(default_factory=dict)
+    _depth: int = 0
+    _deep_bodies: int = 0
 
     def fresh(self, hint: str) -> Expr:
         """A new symbol for a size that nothing is known of."""
-        return symbol(f"{hint}#{next(self._counter)}")
+        name = f"{hint}#{len(self._born)}"
+        self._born[name] = len(self._born)
+        return symbol(name)
 
     def of(self, value: ir.Value) -> TensorInfo:
         """The info of a value; an empty one for a value that was never inferred."""
@@ -51,15 +65,23 @@ class GraphInfo:
 
     # -- building ------------------------------------------------------------------------------------------------
 
+    def add_ports(self, graph: ir.Graph) -> None:
+        """Constants and inputs of a graph, as they are declared."""
+        for value in graph.initializers.values():
+            if not value.is_graph_input():  # an initializer that is an input too is only its default
+                self.add_constant(value)
+        for value in graph.inputs:
+            self.add_declared(value)
+
     def add_declared(self, value: ir.Value) -> None:
         """A graph input: its declared type, unnamed sizes as fresh symbols."""
-        dtype = _declared_dtype(value)
-        shape: tuple[Dim, ...] | None = None
-        if dtype is not None and value.shape is not None:
+        info = declared_type(value)
+        if info.dtype is not None and value.shape is not None:
             shape = tuple(
                 self._declared_size(size, value.name or "input", axis) for axis, size in enumerate(value.shape)
             )
-        self.values[value] = TensorInfo(dtype, shape)
+            info = replace(info, shape=shape)
+        self.values[value] = info
 
     def _declared_size(self, size: Any, name: str, axis: int) -> Dim:
         if isinstance(size, int):
@@ -79,37 +101,69 @@ class GraphInfo:
         self.values[value] = TensorInfo.of_array(array, dtype)
 
     def add_node(self, node: ir.Node) -> None:
-        """Decodes a node and infers its outputs."""
-        record = None
-        if not any(
-            attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
-            for attribute in node.attributes.values()
-        ):
-            record = decode(node.op_type, _domain(node), node_attributes(node), node_label(node))
+        """Decodes a node and infers its outputs, and the values of graphs among its attributes."""
+        record = decode(node.op_type, _domain(node), node_attributes(node), node_label(node))
         inputs = tuple(None if value is None else self.of(value) for value in node.inputs)
+        begun = len(self._born)
         ctx = InferContext(
-            node_label(node), node.op_type, inputs, len(node.outputs), self.fresh, partial(self._require, node)
+            node_label(node),
+            node.op_type,
+            inputs,
+            len(node.outputs),
+            self.fresh,
+            partial(self._require, node),
+            self._add_body,
+            lambda size: any(self._born.get(name, -1) >= begun for name in free_symbols(size)),
+            self._patience(),
         )
         self.records[node], self.contexts[node] = record, ctx
+        self.checks.pop(node, None)
         for value, info in zip(node.outputs, self._infer(node, record, ctx), strict=False):
             self.values[value] = info
+
+    def _add_body(self, graph: ir.Graph, inputs: Sequence[TensorInfo]) -> list[TensorInfo]:
+        """Infers a graph inside of a node from what is known of its inputs; gives what is known of its outputs."""
+        for value in graph.initializers.values():
+            self.add_constant(value)
+        for value, info in zip(graph.inputs, inputs, strict=True):
+            self.values[value] = info
+        self._depth += 1
+        self._deep_bodies += self._depth > MAX_NESTING
+        for node in graph:
+            self.add_node(node)
+        self._depth -= 1
+        return [self.of(value) for value in graph.outputs]
+
+    def _patience(self) -> int:
+        """The rounds of loops inside of loops multiply: a hostile graph must not make inference endless."""
+        if self._depth < MAX_NESTING:
+            return ROUNDS
+        return int(self._deep_bodies < MAX_DEEP_BODIES)
 
     def _require(self, node: ir.Node, a: Dim, b: Dim, message: str) -> None:
         self.checks.setdefault(node, []).append((a, b, message))
 
     def _infer(self, node: ir.Node, record: Op | None, ctx: InferContext) -> Sequence[TensorInfo]:
-        if record is not None and all(info is None or info.shape is not None for info in ctx.inputs):
+        if record is not None and (
+            record.any_rank or all(info is None or info.shape is not None for info in ctx.inputs)
+        ):
             try:
-                return record.infer(ctx)
+                infos = record.infer(ctx)
+                return [self._typed(value, info) for value, info in zip(node.outputs, infos, strict=False)]
             except ModelTooLargeError:
                 pass  # a symbolic size grew too large to follow: it becomes a symbol of its own
         shapes = onnx_output_shapes(node, ctx.inputs, self.opset(node))
-        return [self._unknown(_declared_dtype(value), shape) for value, shape in zip(node.outputs, shapes, strict=True)]
+        return [self._unknown(declared_type(value), shape) for value, shape in zip(node.outputs, shapes, strict=True)]
 
-    def _unknown(self, dtype: DType | None, shape: tuple[int | None, ...] | None) -> TensorInfo:
-        if shape is None or dtype is None:
-            return TensorInfo(dtype)
-        return TensorInfo(dtype, tuple(self.fresh("size") if size is None else size for size in shape))
+    @staticmethod
+    def _typed(value: ir.Value, info: TensorInfo) -> TensorInfo:
+        """The info with the type that the reader found, where the record could not tell any."""
+        return info if info.dtype is not None or info.is_container else declared_type(value)
+
+    def _unknown(self, info: TensorInfo, shape: tuple[int | None, ...] | None) -> TensorInfo:
+        if shape is None or info.dtype is None:
+            return info
+        return replace(info, shape=tuple(self.fresh("size") if size is None else size for size in shape))
 
     @staticmethod
     def opset(node: ir.Node) -> int:
@@ -121,7 +175,7 @@ class GraphInfo:
 
 
 def infer_graph(graph: ir.Graph) -> GraphInfo:
-    """Infers every value of a graph (subgraphs of control flow are left to their own sessions).
+    """Infers every value of a graph and of the graphs inside of it.
 
     Raises InvalidModelError, naming the node, where inputs cannot go together.
     """
@@ -134,11 +188,7 @@ def infer_graph(graph: ir.Graph) -> GraphInfo:
 def declared_info(graph: ir.Graph) -> GraphInfo:
     """What is known before any node is looked at: constants and declared inputs."""
     info = GraphInfo()
-    for value in graph.initializers.values():
-        if not value.is_graph_input():  # an initializer that is an input too is only its default
-            info.add_constant(value)
-    for value in graph.inputs:
-        info.add_declared(value)
+    info.add_ports(graph)
     return info
 
 
@@ -167,10 +217,20 @@ def _domain(node: ir.Node) -> str:
     return "" if node.domain == "ai.onnx" else node.domain
 
 
-def _declared_dtype(value: ir.Value) -> DType | None:
-    if value.dtype is None or not isinstance(value.type, ir.TensorType):
-        return None
-    return dtypes.from_onnx(int(value.dtype))
+def declared_type(value: ir.Value) -> TensorInfo:
+    """The type of a value as the reader found it, without sizes."""
+    kind = value.type
+    if isinstance(kind, ir.SequenceType):
+        return TensorInfo(sequence=_element(kind.elem_type))
+    if isinstance(kind, ir.OptionalType):
+        return TensorInfo(optional=_element(kind.elem_type))
+    return TensorInfo(dtypes.from_onnx(int(kind.dtype)) if isinstance(kind, ir.TensorType) else None)
+
+
+def _element(kind: ir.TypeProtocol) -> ElementInfo:
+    if isinstance(kind, ir.SequenceType):
+        return ElementInfo(sequence=_element(kind.elem_type))
+    return ElementInfo(dtypes.from_onnx(int(kind.dtype)) if isinstance(kind, ir.TensorType) else None)
 
 
 def fix_dimensions(model: Model, sizes: Mapping[str, int], denoted: Mapping[str, int]) -> None:

@@ -6,10 +6,10 @@ import onnx_ir as ir
 
 from sardonyx.dtypes import DType
 from sardonyx.graph.info import TensorInfo
-from sardonyx.ops.base import Anchor, Elementwise, Indexed, View
+from sardonyx.ops.base import Anchor, Control, Elementwise, Indexed, View
 from sardonyx.ops.inference import GraphInfo
 
-__all__ = ["is_hosted", "is_known", "is_lowered", "native_dtype"]
+__all__ = ["is_hosted", "is_known", "is_lowered", "is_served", "native_dtype"]
 
 
 def is_known(info: TensorInfo) -> bool:
@@ -47,3 +47,8 @@ def is_hosted(node: ir.Node, info: GraphInfo) -> bool:
     """Whether a node without a lowering is computed by its record on Python objects."""
     record = info.records[node]
     return record is not None and record.hosts(info.contexts[node])
+
+
+def is_served(node: ir.Node, info: GraphInfo) -> bool:
+    """Whether a node has a lowering, a step of control flow, or is computed on Python objects: all but the fallback."""
+    return is_lowered(node, info) or isinstance(info.records[node], Control) or is_hosted(node, info)

@@ -7,6 +7,7 @@ from typing import Any
 import onnx_ir as ir
 
 from sardonyx.graph.info import TensorInfo
+from sardonyx.graph.nested import graphs_of
 from sardonyx.ops.inference import node_attributes
 from sardonyx.passes.rewriting import Rewriter, is_op
 from sardonyx.symbols import known_equal
@@ -25,11 +26,17 @@ _RANDOM = {
 
 
 def dead_code(rewriter: Rewriter) -> None:
-    """Removes nodes none of whose outputs are used, and initializers that nobody reads."""
+    """Removes nodes none of whose outputs are used, and initializers that nobody reads; in graphs inside of nodes
+    first, which read values of this one."""
     graph = rewriter.graph
     for node in reversed(list(graph)):
         if not any(value.uses() or value.is_graph_output() for value in node.outputs):
             rewriter.remove(node)
+            continue
+        for inner in graphs_of(node):
+            nested = rewriter.inside(inner)
+            dead_code(nested)
+            rewriter.changes += nested.changes
     for name, value in list(graph.initializers.items()):
         if not value.uses() and not value.is_graph_output() and not value.is_graph_input():
             del graph.initializers[name]
@@ -41,13 +48,13 @@ def identities(rewriter: Rewriter) -> None:
     transposes and reshapes that move nothing."""
     for node in list(rewriter.graph):
         source = _same_as(rewriter, node)
-        if source is not None and not (node.outputs[0].is_graph_output() and _is_boundary(source)):
+        if source is not None and not (node.outputs[0].is_graph_output() and _is_boundary(source, rewriter.graph)):
             rewriter.replace(node.outputs[0], source)
             rewriter.remove(node)
 
 
-def _is_boundary(value: ir.Value) -> bool:
-    return value.is_graph_input() or value.is_initializer() or value.is_graph_output()
+def _is_boundary(value: ir.Value, graph: ir.Graph) -> bool:
+    return value.is_graph_input() or value.is_initializer() or value.is_graph_output() or value.graph is not graph
 
 
 def _same_as(rewriter: Rewriter, node: ir.Node) -> ir.Value | None:

@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from sardonyx.errors import InvalidModelError
 from sardonyx.graph.info import TensorInfo
+from sardonyx.graph.nested import graphs_of
 from sardonyx.ops.composite import Builder, Composite
 from sardonyx.ops.inference import GraphInfo, declared_info, node_attributes, node_label
 from sardonyx.ops.registry import decode, record
@@ -21,7 +22,9 @@ __all__ = ["expand_composites"]
 def expand_composites(rewriter: Rewriter) -> None:
     """Replaces every composite by its composition, in the graphs inside of nodes too."""
     if any(_is_composite(node) for node in rewriter.graph.all_nodes()):
-        _expand_graph(rewriter, declared_info(rewriter.graph))
+        info = declared_info(rewriter.graph)
+        rewriter.adopt(info)
+        _expand_graph(rewriter, info)
 
 
 def _is_composite(node: ir.Node) -> bool:
@@ -30,28 +33,16 @@ def _is_composite(node: ir.Node) -> bool:
 
 
 def _expand_graph(rewriter: Rewriter, info: GraphInfo) -> None:
-    rewriter.adopt(info)
     for node in list(rewriter.graph):
         if _is_composite(node):
             _expand(rewriter, node)
             continue
-        for graph in _graphs(node):
-            inside = declared_info(graph)
-            inside.values = {**info.values, **inside.values}  # a nested graph sees the values around it
-            nested = Rewriter(graph)
-            _expand_graph(nested, inside)
+        for graph in graphs_of(node):
+            nested = rewriter.inside(graph)
+            info.add_ports(graph)
+            _expand_graph(nested, info)
             rewriter.changes += nested.changes
         info.add_node(node)
-
-
-def _graphs(node: ir.Node) -> list[ir.Graph]:
-    found: list[ir.Graph] = []
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH:
-            found.append(attribute.as_graph())
-        elif attribute.type == ir.AttributeType.GRAPHS:
-            found.extend(attribute.as_graphs())
-    return found
 
 
 def _expand(rewriter: Rewriter, node: ir.Node) -> None:

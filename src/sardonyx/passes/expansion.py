@@ -6,8 +6,9 @@ import onnx_ir as ir
 
 from sardonyx.graph import expand_function_op
 from sardonyx.graph.info import TensorInfo
-from sardonyx.ops.inference import declared_info
-from sardonyx.ops.lowered import is_hosted, is_lowered
+from sardonyx.graph.nested import graphs_of
+from sardonyx.ops.inference import GraphInfo, declared_info
+from sardonyx.ops.lowered import is_served
 from sardonyx.passes.rewriting import Rewriter
 
 __all__ = ["expand_functions"]
@@ -20,11 +21,17 @@ def expand_functions(rewriter: Rewriter) -> None:
     """Replaces nodes that would run on the fallback by the bodies that ONNX gives for their operators."""
     info = declared_info(rewriter.graph)
     rewriter.adopt(info)
+    _expand(rewriter, info)
+
+
+def _expand(rewriter: Rewriter, info: GraphInfo) -> None:
     waiting = [(node, 0) for node in reversed(list(rewriter.graph))]
     while waiting:
         node, depth = waiting.pop()
         info.add_node(node)
-        if depth >= MAX_DEPTH or is_lowered(node, info) or is_hosted(node, info):
+        if graphs_of(node):
+            _expand_inside(rewriter, node, info)
+        if depth >= MAX_DEPTH or is_served(node, info):
             continue
         for value in node.inputs:
             if value is not None:
@@ -35,6 +42,18 @@ def expand_functions(rewriter: Rewriter) -> None:
             for value in {v for made in nodes for v in made.inputs if v is not None and v.is_initializer()}:
                 info.add_constant(value)
             waiting += [(made, depth + 1) for made in reversed(nodes)]
+
+
+def _expand_inside(rewriter: Rewriter, node: ir.Node, info: GraphInfo) -> None:
+    """Goes through the graphs of a node; what is known of its outputs may then be more."""
+    before = rewriter.changes
+    for graph in graphs_of(node):
+        nested = rewriter.inside(graph)
+        if nested.is_inferred:
+            _expand(nested, info)
+            rewriter.changes += nested.changes
+    if rewriter.changes > before:
+        info.add_node(node)
 
 
 def _declare(value: ir.Value, known: TensorInfo) -> None:

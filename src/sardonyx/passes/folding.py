@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ import onnx
 import onnx_ir as ir
 
 from sardonyx.graph.info import TensorInfo
-from sardonyx.ops.inference import declared_info
+from sardonyx.graph.nested import graphs_of
+from sardonyx.ops.inference import GraphInfo, declared_info
+from sardonyx.passes.branches import splice, taken_branch
 from sardonyx.passes.rewriting import Rewriter, is_op
 
 __all__ = ["fold_constants"]
@@ -23,11 +26,26 @@ _RANDOM = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLi
 
 def fold_constants(rewriter: Rewriter) -> None:
     """Replaces nodes by their results where all inputs are constants and the result is not much larger than these,
-    and values whose contents inference knows by constants."""
+    values whose contents inference knows by constants, and an If whose condition is constant by its branch."""
     info = declared_info(rewriter.graph)
     rewriter.adopt(info)
-    for node in list(rewriter.graph):
+    _fold(rewriter, info)
+
+
+def _fold(rewriter: Rewriter, info: GraphInfo) -> None:
+    pending = deque(rewriter.graph)
+    while pending:
+        node = pending.popleft()
         info.add_node(node)  # in step with folding, so that each node sees the constants found before it
+        branch = taken_branch(rewriter, node)
+        if branch is not None:
+            pending.extendleft(reversed(splice(rewriter, node, branch)))
+            continue
+        for graph in graphs_of(node):
+            nested = rewriter.inside(graph)
+            if nested.is_inferred:
+                _fold(nested, info)
+                rewriter.changes += nested.changes
         if node.op_type in _RANDOM or any(v.is_graph_output() for v in node.outputs):
             continue
         known = [_known(rewriter.of(value)) if value.name else None for value in node.outputs]
@@ -68,9 +86,7 @@ def _fits(rewriter: Rewriter, node: ir.Node, given: int) -> bool:
 
 def _evaluate(rewriter: Rewriter, node: ir.Node, constants: list[Any]) -> list[Any] | None:
     """The outputs by onnx's reference implementation; None where it cannot."""
-    if any(a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for a in node.attributes.values()):
-        return None
-    if is_op(node, "Constant"):
+    if graphs_of(node) or is_op(node, "Constant"):
         return None
     from onnx.reference import ReferenceEvaluator
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from sardonyx.graph.model import Model
+from sardonyx.graph.nested import graphs_of
 from sardonyx.passes.activations import fuse_activations
 from sardonyx.passes.affine import fold_affine
 from sardonyx.passes.attention import fuse_attention
@@ -25,12 +26,25 @@ ALWAYS, BASIC, EXTENDED = 0, 1, 2
 @dataclass(frozen=True)
 class Pass:
     """One rewrite of a graph: ``level`` is the lowest GraphOptimizationLevel that runs it; ``reason`` says why it
-    stands where it does."""
+    stands where it does. Graphs inside of nodes come after the graph around them, unless the pass goes through the
+    ``whole`` model by itself."""
 
     name: str
     run: Callable[[Rewriter], None]
     level: int
     reason: str
+    whole: bool = False
+
+    def apply(self, rewriter: Rewriter) -> None:
+        """Runs the pass on a graph and the graphs inside of it."""
+        self.run(rewriter)
+        if self.whole:
+            return
+        for graph in [graph for node in rewriter.graph for graph in graphs_of(node)]:
+            nested = rewriter.inside(graph)
+            if nested.is_inferred:
+                self.apply(nested)
+                rewriter.changes += nested.changes
 
 
 @dataclass(frozen=True)
@@ -43,11 +57,21 @@ class PassRun:
 
 
 PASSES: tuple[Pass, ...] = (
-    Pass("composites", expand_composites, ALWAYS, "first: neither passes nor kernels know operators made of others"),
-    Pass("dead-code", dead_code, BASIC, "before all rewriting, so that no pass works on what nobody uses"),
-    Pass("expand-functions", expand_functions, ALWAYS, "before folding: the bodies are full of constants"),
     Pass(
-        "fold-constants", fold_constants, BASIC, "before patterns are matched: exporters hide constants in arithmetic"
+        "composites",
+        expand_composites,
+        ALWAYS,
+        "first: neither passes nor kernels know operators made of others",
+        whole=True,
+    ),
+    Pass("dead-code", dead_code, BASIC, "before all rewriting, so that no pass works on what nobody uses", whole=True),
+    Pass("expand-functions", expand_functions, ALWAYS, "before folding: the bodies are full of constants", whole=True),
+    Pass(
+        "fold-constants",
+        fold_constants,
+        BASIC,
+        "before patterns are matched: exporters hide constants in arithmetic",
+        whole=True,
     ),
     Pass("identities", identities, BASIC, "after folding, which shows operands to be neutral"),
     Pass(
@@ -57,7 +81,7 @@ PASSES: tuple[Pass, ...] = (
     Pass("activations", fuse_activations, EXTENDED, "before norms and attention, whose patterns hold none of them"),
     Pass("norms", fuse_norms, EXTENDED, "one kernel in place of two reductions and their arithmetic"),
     Pass("attention", fuse_attention, EXTENDED, "after folding, which shows scales to be constant"),
-    Pass("sweep", dead_code, BASIC, "last: removes what fusion and folding left behind"),
+    Pass("sweep", dead_code, BASIC, "last: removes what fusion and folding left behind", whole=True),
 )
 
 
@@ -84,7 +108,7 @@ def optimise(
             on_progress("optimising the graph", number, len(chosen))
         rewriter = Rewriter(model.graph)
         start = time.perf_counter()
-        one.run(rewriter)
+        one.apply(rewriter)
         runs.append(PassRun(one.name, rewriter.changes, time.perf_counter() - start))
         if after is not None:
             after(one, rewriter)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from sardonyx.graph.emit import detach
 from sardonyx.graph.info import TensorInfo
 from sardonyx.graph.tensors import tensor_of
 from sardonyx.ops.inference import GraphInfo, infer_graph
@@ -27,27 +28,40 @@ class Rewriter:
     """One pass's view of a graph: inference on demand, and edits that keep it consistent.
 
     ``info`` is computed when first asked for, and anew after ``changed``: call that after edits whose results the pass
-    itself looks at. ``changes`` counts edits.
+    itself looks at. ``changes`` counts edits. ``main`` is the rewriter of the graph around all others, None for that
+    graph itself; what was inferred, and the names that are taken, are those of the whole model.
     """
 
     graph: ir.Graph
+    main: Rewriter | None = None
     changes: int = 0
     _info: GraphInfo | None = None
     _names: set[str] | None = None
 
+    def inside(self, graph: ir.Graph) -> Rewriter:
+        """The rewriter of a graph inside of a node of this one."""
+        return Rewriter(graph, self.main or self)
+
     @property
     def info(self) -> GraphInfo:
+        if self.main is not None:
+            return self.main.info
         if self._info is None:
             self._info = infer_graph(self.graph)
         return self._info
 
+    @property
+    def is_inferred(self) -> bool:
+        """Whether inference went through the graph: not where it is a branch that is never taken."""
+        return all(node in self.info.records for node in self.graph)
+
     def changed(self) -> None:
         """Forgets what was inferred."""
-        self._info = None
+        (self.main or self)._info = None
 
     def adopt(self, info: GraphInfo) -> None:
         """Takes inference over from a pass that does it itself, node by node."""
-        self._info = info
+        (self.main or self)._info = info
 
     def of(self, value: ir.Value | None) -> TensorInfo:
         return TensorInfo() if value is None else self.info.of(value)
@@ -66,19 +80,24 @@ class Rewriter:
         )
 
     def sole_reader(self, value: ir.Value) -> ir.Node | None:
-        """The only node that reads a value, None when there are more or it is an output of the graph."""
+        """The only node that reads a value; None when there are more, when it is an output of the graph, or when value
+        and node are not in this very graph."""
         uses = value.uses()
-        if len(uses) != 1 or value.is_graph_output():
+        if len(uses) != 1 or value.is_graph_output() or value.graph is not self.graph:
             return None
-        return next(iter(uses)).node
+        node = next(iter(uses)).node
+        return node if node.graph is self.graph else None
 
     # -- edits ---------------------------------------------------------------------------------------------------
 
     def name(self, hint: str) -> str:
         """A value name that is not taken."""
+        if self.main is not None:
+            return self.main.name(hint)
         if self._names is None:
             self._names = {v.name for n in self.graph.all_nodes() for v in n.outputs if v.name}
-            self._names |= {v.name for v in self.graph.inputs if v.name} | set(self.graph.initializers)
+            for graph in (self.graph, *self.graph.subgraphs()):
+                self._names |= {v.name for v in graph.inputs if v.name} | set(graph.initializers)
         candidate, count = hint, 0
         while candidate in self._names:
             count += 1
@@ -92,8 +111,8 @@ class Rewriter:
         tensor = tensor_of(np.ascontiguousarray(array).reshape(array.shape), name)
         value = ir.Value(name=name, const_value=tensor, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape))
         self.graph.register_initializer(value)
-        if self._info is not None:
-            self._info.add_constant(value)
+        if (self.main or self)._info is not None:
+            self.info.add_constant(value)
         return value
 
     def node(
@@ -113,8 +132,8 @@ class Rewriter:
         for value in made.outputs:
             value.name = self.name(f"{name or op_type}_out")
         self.graph.insert_before(before, made)
-        if self._info is not None:
-            self._info.add_node(made)
+        if (self.main or self)._info is not None:
+            self.info.add_node(made)
         self.changes += 1
         return made
 
@@ -129,8 +148,8 @@ class Rewriter:
 
     def _replace_output(self, old: ir.Value, new: ir.Value) -> None:
         places = [place for place, value in enumerate(self.graph.outputs) if value is old]
-        if new.is_graph_input() or new.is_graph_output() or new.is_initializer():
-            # two names of the model for one value: a copy keeps them apart
+        if new.is_graph_input() or new.is_graph_output() or new.is_initializer() or new.graph is not self.graph:
+            # two names for one value, or a value of another graph: a copy keeps them apart
             producer = old.producer()
             if producer is None:
                 raise AssertionError("an output of the graph without a producer is replaced")
@@ -144,6 +163,7 @@ class Rewriter:
             self.graph.outputs[place] = new
 
     def remove(self, node: ir.Node) -> None:
-        """Removes a node that nobody reads any more."""
+        """Removes a node that nobody reads any more, with the graphs inside of it."""
         self.graph.remove(node, safe=True)
+        detach(node)
         self.changes += 1

@@ -7,7 +7,8 @@ does not repeat the model; what the passes computed is kept in full.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,18 @@ import numpy.typing as npt
 
 from sardonyx import dtypes
 from sardonyx.runtime.address import address_of
-from sardonyx.runtime.program import HostStep, NativeCode, NativeStep, Program, PythonStep, Region, Step, ValueSpec
+from sardonyx.runtime.control import body_program, control_step
+from sardonyx.runtime.program import (
+    ControlStep,
+    HostStep,
+    NativeCode,
+    NativeStep,
+    Program,
+    PythonStep,
+    Region,
+    Step,
+    ValueSpec,
+)
 
 if TYPE_CHECKING:
     from sardonyx.graph import Source
@@ -29,8 +41,7 @@ def write_program(program: Program, source: Source) -> tuple[dict[str, Any], dic
     """The header and blobs of an entry for a program; None when a value in it cannot be kept (a constant sequence)."""
     files, blobs = _Files(source), _Blobs()
     try:
-        steps = [_step_out(step, files, blobs) for step in program.steps]
-        constants = {name: _array_out(value, files, blobs) for name, value in program.constants.items()}
+        parts = _program_out(program, files, blobs)
     except TypeError:
         return None
     codes = {id(step.code): step.code for step in program.native_steps}
@@ -40,36 +51,64 @@ def write_program(program: Program, source: Source) -> tuple[dict[str, Any], dic
     header = {
         "inputs": [_spec_out(spec) for spec in program.inputs],
         "outputs": [_spec_out(spec) for spec in program.outputs],
-        "steps": steps,
-        "constants": constants,
         "metadata": dict(program.metadata),
     }
-    return header, blobs.items
+    return header | parts, blobs.items
 
 
 def read_program(header: Mapping[str, Any], blobs: Mapping[str, memoryview], source: Source) -> Program:
     """The program of an entry; raises KeyError, TypeError, ValueError or RuntimeError when the entry makes no sense."""
     from sardonyx.compiler.load import link_regions
 
-    files = _Files(source)
-    regions = [Region.from_json(step["region"]) for step in header["steps"] if "region" in step]
+    regions = [Region.from_json(data) for data in _regions(header)]
     objects = [bytes(blob) for name, blob in blobs.items() if name.startswith("object")]
     code = link_regions(regions, objects) if regions else NativeCode((), {}, None)
-    remaining = iter(regions)
-    steps: list[Step] = []
-    for step in header["steps"]:
-        if "region" in step:
-            weights = [_array_in(data, files, blobs) for data in step["weights"]]
-            steps.append(NativeStep(next(remaining), code, weights))
-        else:
-            steps.append(_host_in(step, blobs))
+    reader = _Reader(_Files(source), blobs, code, {region.name: region for region in regions})
     return Program(
         tuple(_spec_in(data) for data in header["inputs"]),
         tuple(_spec_in(data) for data in header["outputs"]),
-        tuple(steps),
-        {name: _array_in(data, files, blobs) for name, data in header["constants"].items()},
+        reader.steps(header),
+        reader.constants(header),
         header["metadata"],
     )
+
+
+def _regions(data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The regions of a program's data, those of bodies too."""
+    for step in data["steps"]:
+        if "region" in step:
+            yield step["region"]
+        for body in step.get("bodies", ()):
+            yield from _regions(body)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Steps and constants of a program, or of a body, from their data."""
+
+    files: _Files
+    blobs: Mapping[str, memoryview]
+    code: NativeCode
+    regions: Mapping[str, Region]
+
+    def constants(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: _array_in(value, self.files, self.blobs) for name, value in data["constants"].items()}
+
+    def steps(self, data: Mapping[str, Any]) -> tuple[Step, ...]:
+        return tuple(map(self._step, data["steps"]))
+
+    def _step(self, data: Mapping[str, Any]) -> Step:
+        if "region" in data:
+            weights = [_array_in(weight, self.files, self.blobs) for weight in data["weights"]]
+            return NativeStep(self.regions[data["region"]["name"]], self.code, weights)
+        if "bodies" in data:
+            bodies = [self._body(body) for body in data["bodies"]]
+            return control_step(data["kernel"], data["name"], data["inputs"], data["outputs"], bodies, data["settings"])
+        return _host_in(data, self.blobs)
+
+    def _body(self, data: Mapping[str, Any]) -> Program:
+        names = data["inputs"], data["captured"], data["outputs"]
+        return body_program(*names, self.steps(data), self.constants(data))
 
 
 class _Blobs:
@@ -139,10 +178,35 @@ def _array_in(data: Mapping[str, Any], files: _Files, blobs: Mapping[str, memory
     return raw[offset : offset + size].view(dtype).reshape(shape)
 
 
+def _program_out(program: Program, files: _Files, blobs: _Blobs) -> dict[str, Any]:
+    return {
+        "steps": [_step_out(step, files, blobs) for step in program.steps],
+        "constants": {name: _array_out(value, files, blobs) for name, value in program.constants.items()},
+    }
+
+
+def _body_out(body: Program, files: _Files, blobs: _Blobs) -> dict[str, Any]:
+    names = [spec.name for spec in body.inputs]
+    return _program_out(body, files, blobs) | {
+        "inputs": names[: len(names) - len(body.captured)],
+        "captured": body.captured,
+        "outputs": [spec.name for spec in body.outputs],
+    }
+
+
 def _step_out(step: Step, files: _Files, blobs: _Blobs) -> dict[str, Any]:
     if isinstance(step, NativeStep):
         weights = [_array_out(weight, files, blobs) for weight in step.weights]
         return {"region": step.region.to_json(), "weights": weights}
+    if isinstance(step, ControlStep):
+        return {
+            "name": step.name,
+            "kernel": step.kernel,
+            "inputs": step.inputs,
+            "outputs": step.outputs,
+            "settings": dict(step.settings),
+            "bodies": [_body_out(body, files, blobs) for body in step.bodies],
+        }
     return {
         "python": isinstance(step, PythonStep),
         "name": step.name,

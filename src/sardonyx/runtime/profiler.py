@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from sardonyx.runtime.native import NativeStep
-from sardonyx.runtime.program import Step
+from sardonyx.runtime.program import ControlStep, Step, Stop
 
 __all__ = ["Profiler"]
 
@@ -34,8 +34,9 @@ class Profiler:
         self.events: list[dict[str, Any]] = []
         self._process = os.getpid()
 
-    def run_step(self, step: Step, values: list[Any]) -> Sequence[Any]:
-        """Runs one step and notes its time, and that of its kernels where it is compiled for it."""
+    def run_step(self, step: Step, values: list[Any], stop: Stop | None = None) -> Sequence[Any]:
+        """Runs one step and notes its time, that of its kernels where it is compiled for it, and that of the steps
+        inside of it."""
         start = time.perf_counter_ns()
         if isinstance(step, NativeStep):
             calls = step.region.calls
@@ -46,7 +47,7 @@ class Profiler:
                 if end:
                     self.note(", ".join(call.nodes) or call.kernel, "Node", begin, end, kernel=call.kernel)
             return results
-        results = step.run(values)
+        results = step.run(values, self, stop) if isinstance(step, ControlStep) else step.run(values)
         self.note(step.name, type(step).__name__, start, time.perf_counter_ns(), kernel=step.kernel)
         return results
 

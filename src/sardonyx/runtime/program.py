@@ -3,15 +3,16 @@
     inputs -> step -> step -> ... -> outputs
 
 A native step is one call into compiled code (``runtime.native``); a host step computes one node of ours on Python
-objects (strings, sequences, maps); a Python step computes one node that has neither. A model whose every operator is
-lowered is one native step.
+objects (strings, sequences, maps); a control step runs programs of its own (``runtime.control``); a Python step
+computes one node that has none of these. A model whose every operator is lowered is one native step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NoReturn, Protocol, TypeAlias
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from sardonyx.runtime.region import Call, DimOf, ElementOf, InputSpec, OutputSpe
 
 __all__ = [
     "Call",
+    "ControlStep",
     "DimOf",
     "ElementOf",
     "HostStep",
@@ -36,6 +38,7 @@ __all__ = [
     "Size",
     "Slot",
     "Step",
+    "Stop",
     "SymbolSource",
     "Team",
     "ValueSpec",
@@ -96,13 +99,70 @@ class PythonStep(HostStep):
     """A host step that runs on onnx's reference implementation, because its operator has no lowering here."""
 
 
-Step: TypeAlias = "NativeStep | HostStep"
+class Stop(Protocol):
+    """Tells a run to end: looked at between steps, and between the trips of a loop."""
+
+    @property
+    def terminate(self) -> bool: ...
+
+
+class ControlStep(ABC):
+    """One node that runs programs of its own, its bodies: control flow.
+
+    ``name`` and ``kernel`` (the operator) say which node it is; ``settings`` is JSON data that ``runtime.control``
+    builds the step from. ``captured`` has, for each body, the positions among the step's inputs of the values that
+    follow the body's own inputs.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kernel: str,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        bodies: Sequence[Program],
+        settings: Mapping[str, Any],
+    ) -> None:
+        self.name, self.kernel = name, kernel
+        self.inputs, self.outputs = tuple(inputs), tuple(outputs)
+        self.bodies = tuple(bodies)
+        self.settings = settings
+        places = {given: place for place, given in reversed(list(enumerate(self.inputs)))}
+        self.captured = [[places[captured] for captured in body.captured] for body in self.bodies]
+        self.memory_limit = 0
+
+    def load(self, team: Team, memory_limit: int, key: str = "", after_each: Callable[[], None] | None = None) -> None:
+        """Loads the bodies; see ``Program.load``."""
+        self.memory_limit = memory_limit
+        for number, body in enumerate(self.bodies):
+            body.load(team, memory_limit, f"{key}.{number}" if key else "", after_each)
+
+    @abstractmethod
+    def run(self, values: list[Any], observer: Observer | None = None, stop: Stop | None = None) -> Sequence[Any]:
+        """The outputs from the values of ``inputs`` (None: omitted). They may be inputs or constants themselves."""
+
+    def fail(self, message: str) -> NoReturn:
+        """The data is wrong here."""
+        raise ExecutionError(f"node {self.name} ({self.kernel}): {message}")
+
+    def scalar(self, value: Any, what: str) -> Any:
+        """The one element of an array."""
+        array = np.asarray(value)
+        if array.size != 1:
+            self.fail(f"{what} must have one element, got shape {array.shape}")
+        return array.item()
+
+    def truth(self, condition: Any) -> bool:
+        return bool(self.scalar(condition, "the condition"))
+
+
+Step: TypeAlias = "NativeStep | HostStep | ControlStep"
 
 
 class Observer(Protocol):
     """Runs the steps in the program's stead and takes notes; see ``runtime.profiler``."""
 
-    def run_step(self, step: Step, values: list[Any]) -> Sequence[Any]: ...
+    def run_step(self, step: Step, values: list[Any], stop: Stop | None = None) -> Sequence[Any]: ...
 
 
 @dataclass
@@ -110,6 +170,9 @@ class Program:
     """The compiled model. ``constants`` are values that no step computes: initializers that are outputs, that Python
     steps read, or that are the defaults of overridable inputs. ``metadata`` is what the model's author says about it
     (JSON data; the fields of ``graph.Metadata``). Call ``load`` once, then ``run`` from as many threads as you like.
+
+    In the body of a control step the last inputs, those ``captured``, come from around the node; the results may share
+    memory with inputs and constants.
     """
 
     inputs: tuple[ValueSpec, ...]
@@ -117,12 +180,13 @@ class Program:
     steps: tuple[Step, ...]
     constants: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    captured: tuple[str, ...] = ()
+    is_body: bool = False
 
     def __post_init__(self) -> None:
         positions: dict[str, int] = {}
         for name in [*(v.name for v in self.inputs), *self.constants]:
             positions.setdefault(name, len(positions))
-        given = len(positions)
         self._inputs = [positions[v.name] for v in self.inputs]
         self._schedule: list[tuple[Step, list[int], list[int]]] = []
         for step in self.steps:
@@ -130,10 +194,10 @@ class Program:
             writes = [positions.setdefault(name, len(positions)) if name else -1 for name in step.outputs]
             self._schedule.append((step, reads, writes))
         self._outputs = [positions[v.name] for v in self.outputs]
-        # an input or constant handed out as it is would let the caller's writes reach the other end
-        self._copied = [position < given for position in self._outputs]
+        native = {p for step, _, writes in self._schedule if isinstance(step, NativeStep) for p in writes}
+        self._shared = not self.is_body and not native.issuperset(self._outputs)
         self._last_use = self._dead_after()
-        self._constants = [(positions[name], value) for name, value in self.constants.items()]
+        self._constants = [(positions[name], _read_only(value)) for name, value in self.constants.items()]
         self._size = len(positions)
         names = tuple(v.name for v in self.inputs), tuple(v.name for v in self.outputs)
         single = self.steps[0] if len(self.steps) == 1 else None
@@ -156,14 +220,14 @@ class Program:
         weight that was packed; the mapped pages it came from may be given back.
         """
         for number, step in enumerate(self.steps):
-            if isinstance(step, NativeStep):
+            if not isinstance(step, HostStep):
                 step.load(team, memory_limit, f"{key}.{number}" if key else "", after_each)
 
-    def run(self, values: list[Any], observer: Observer | None = None) -> list[Any]:
+    def run(self, values: list[Any], observer: Observer | None = None, stop: Stop | None = None) -> list[Any]:
         """Runs all steps on the values of ``inputs``, in their order; returns those of ``outputs``.
 
         A tensor input must have its dtype; its rank and sizes are checked here. ``None`` stands for an optional input
-        that was left out. Raises InvalidInputError, ExecutionError or MemoryLimitError.
+        that was left out. Raises InvalidInputError, ExecutionError (also where ``stop`` says so) or MemoryLimitError.
         """
         if self._single is not None and observer is None:
             return self._single.run(values)
@@ -174,34 +238,83 @@ class Program:
             if value is not None or slots[position] is None:
                 slots[position] = value
         for (step, reads, writes), dead in zip(self._schedule, self._last_use, strict=True):
+            if stop is not None and stop.terminate:
+                raise ExecutionError("the run was told to end: RunOptions.terminate is set")
             arguments = [slots[p] for p in reads]
             if isinstance(step, NativeStep):
                 arguments = [a if isinstance(a, np.ndarray) else np.asarray(a) for a in arguments]
-            results = observer.run_step(step, arguments) if observer is not None else step.run(arguments)
+            if observer is not None:
+                results = observer.run_step(step, arguments, stop)
+            elif isinstance(step, ControlStep):
+                results = step.run(arguments, None, stop)
+            else:
+                results = step.run(arguments)
             for position, result in zip(writes, results, strict=True):
                 slots[position] = result
             for position in dead:
                 slots[position] = None
             slots[-1] = None
-        return [
-            slots[p].copy() if copied and isinstance(slots[p], np.ndarray) else slots[p]
-            for p, copied in zip(self._outputs, self._copied, strict=True)
-        ]
+        results = [slots[p] for p in self._outputs]
+        return _unshared(results, values) if self._shared else results
 
     @property
     def checks_sizes(self) -> bool:
         """Whether ``run`` itself checks the rank and sizes of every input against what the model declares."""
         return self._single is not None
 
+    def all_steps(self) -> Iterator[Step]:
+        """The steps, each followed by those of its bodies."""
+        for step in self.steps:
+            yield step
+            if isinstance(step, ControlStep):
+                for body in step.bodies:
+                    yield from body.all_steps()
+
     @property
     def native_steps(self) -> tuple[NativeStep, ...]:
-        return tuple(s for s in self.steps if isinstance(s, NativeStep))
+        return tuple(s for s in self.all_steps() if isinstance(s, NativeStep))
 
     @property
     def host_steps(self) -> tuple[HostStep, ...]:
         """Nodes computed by our own records on Python objects."""
-        return tuple(s for s in self.steps if isinstance(s, HostStep) and not isinstance(s, PythonStep))
+        return tuple(s for s in self.all_steps() if isinstance(s, HostStep) and not isinstance(s, PythonStep))
 
     @property
     def python_steps(self) -> tuple[PythonStep, ...]:
-        return tuple(s for s in self.steps if isinstance(s, PythonStep))
+        return tuple(s for s in self.all_steps() if isinstance(s, PythonStep))
+
+
+def _read_only(value: Any) -> Any:
+    """A constant as a view that says that its memory is not the caller's to write to."""
+    if not isinstance(value, np.ndarray):
+        return value
+    view = value.view()
+    view.flags.writeable = False
+    return view
+
+
+def _unshared(results: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
+    """The results with copies of what is, or may be, the memory of an input, of a constant or of another result: a
+    write to it would reach the other end."""
+    seen: set[int] = set()
+
+    def note(value: Any) -> None:
+        if isinstance(value, list):
+            for item in value:
+                note(item)
+        else:
+            seen.add(id(value))
+
+    def own(value: Any) -> Any:
+        if isinstance(value, list):
+            return [own(item) for item in value]
+        if not isinstance(value, np.ndarray):
+            return value
+        if value.base is None and id(value) not in seen:
+            seen.add(id(value))
+            return value
+        return value.copy()
+
+    for value in inputs:
+        note(value)
+    return [own(value) for value in results]

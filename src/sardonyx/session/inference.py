@@ -124,7 +124,7 @@ class InferenceSession:
         else:
             if len(input_feed) != len(values) or not self._program.checks_sizes:
                 values = self._checked(input_feed)
-        results = self._execute(values)
+        results = self._execute(values, run_options)
         if output_names is None or output_names == self._output_names or len(output_names) == 0:
             return results
         try:
@@ -132,11 +132,11 @@ class InferenceSession:
         except KeyError as error:
             raise InvalidInputError(f"unknown output {error}: the model's outputs are {self._output_names}") from None
 
-    def _execute(self, values: list[Any]) -> list[Any]:
+    def _execute(self, values: list[Any], run_options: RunOptions | None) -> list[Any]:
         if self._profiler is None:
-            return self._program.run(values)
+            return self._program.run(values, None, run_options)
         start = time.perf_counter_ns()
-        results = self._program.run(values, self._profiler)
+        results = self._program.run(values, self._profiler, run_options)
         self._profiler.note("model_run", "Session", start, time.perf_counter_ns())
         return results
 

@@ -1,0 +1,387 @@
+"""If, Loop and Scan against ONNX Runtime: captures, nesting, early exit, changing shapes, no trips, limits, ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+import sardonyx
+from control import BOOL, INT64, check, graph, loop_body, model, node, options, tensor
+from sardonyx.errors import ExecutionError, InvalidInputError, InvalidModelError, MemoryLimitError
+from sardonyx.runtime.profiler import Profiler
+
+rng = np.random.default_rng(0)
+X = rng.standard_normal((3, 4)).astype(np.float32)
+W = rng.standard_normal((4, 4)).astype(np.float32)
+
+
+def branching() -> onnx.ModelProto:
+    """x W, or exp(relu(x)), negated."""
+    then = graph([node("MatMul", ["x", "w"], ["t"], "product")], [], [tensor("t", None)])
+    other = graph([node("Exp", ["r"], ["e"], "power")], [], [tensor("e", None)])
+    nodes = [
+        node("Relu", ["x"], ["r"]),
+        node("If", ["c"], ["i"], "choice", then_branch=then, else_branch=other),
+        node("Neg", ["i"], ["y"]),
+    ]
+    return model(nodes, [tensor("x", ["n", 4]), tensor("c", [], BOOL)], [tensor("y", ["n", 4])], {"w": W})
+
+
+def nested() -> onnx.ModelProto:
+    """A loop in a loop: both read x from the main graph, the inner one also reads what the outer one carries."""
+    inner = loop_body(
+        [
+            node("Mul", ["ia", "x"], ["m"]),
+            node("Add", ["m", "oa"], ["ib"]),
+            node("ReduceSum", ["ib"], ["total"], keepdims=0),
+        ],
+        [tensor("ia", None)],
+        [tensor("ib", None), tensor("total", [])],
+        prefix="i",
+    )
+    outer = loop_body(
+        [node("Loop", ["three", "", "oa"], ["last", "totals"], body=inner), node("Tanh", ["last"], ["ob"])],
+        [tensor("oa", None)],
+        [tensor("ob", None), tensor("totals", [3])],
+        prefix="o",
+    )
+    return model(
+        [node("Loop", ["count", "", "x"], ["y", "s"], body=outer), node("Neg", ["s"], ["z"])],
+        [tensor("x", ["n", 4]), tensor("count", [], INT64)],
+        [tensor("y", None), tensor("z", None)],
+        {"three": np.array(3)},
+    )
+
+
+def growing() -> onnx.ModelProto:
+    """x again and again under itself."""
+    body = loop_body([node("Concat", ["a", "x"], ["b"], axis=0)], [tensor("a", None)], [tensor("b", None)])
+    return model(
+        [node("Loop", ["count", "", "x"], ["g"], body=body), node("Neg", ["g"], ["y"])],
+        [tensor("x", ["n", 4]), tensor("count", [], INT64)],
+        [tensor("y", None)],
+    )
+
+
+def halving() -> onnx.ModelProto:
+    """Halves x until its sum is below a bound; every state is an output."""
+    body = loop_body(
+        [
+            node("Mul", ["a", "half"], ["b"]),
+            node("ReduceSum", ["b"], ["sum"], keepdims=0),
+            node("Greater", ["sum", "bound"], ["go"]),
+            node("Identity", ["b"], ["state"]),
+        ],
+        [tensor("a", [4])],
+        [tensor("b", [4]), tensor("state", [4])],
+        {"half": np.float32([0.5])},
+    )
+    return model(
+        [node("Loop", ["", "start", "x"], ["y", "states"], body=body), node("Neg", ["states"], ["z"])],
+        [tensor("x", [4]), tensor("bound", []), tensor("start", [], BOOL)],
+        [tensor("y", [4]), tensor("z", [None, 4])],
+    )
+
+
+def endless(nodes: list[onnx.NodeProto], result: str) -> onnx.ModelProto:
+    """A loop that never ends by itself."""
+    body = loop_body(nodes, [tensor("a", None)], [tensor(result, None)])
+    return model([node("Loop", ["", "", "x"], ["y"], body=body)], [tensor("x", ["n"])], [tensor("y", None)])
+
+
+@pytest.mark.parametrize("level", [0, 99])
+def test_if_takes_the_branch(level: int) -> None:
+    feeds = [{"x": X, "c": np.array(c)} for c in (True, False)]
+    check(branching(), *feeds, graph_optimization_level=level)
+
+
+def test_a_settled_if_is_its_branch_and_the_other_may_be_wrong() -> None:
+    then = graph([node("Exp", ["x"], ["t"])], [], [tensor("t", None)])
+    wrong = graph([node("MatMul", ["x", "w"], ["e"])], [], [tensor("e", None)])  # 4 columns by 5 rows
+    nodes = [
+        node("Shape", ["x"], ["s"]),
+        node("Size", ["s"], ["rank"]),
+        node("Equal", ["rank", "two"], ["c"]),
+        node("If", ["c"], ["y"], then_branch=then, else_branch=wrong),
+    ]
+    weights = {"w": np.zeros((5, 5), np.float32), "two": np.array(2)}
+    proto = model(nodes, [tensor("x", [3, 4])], [tensor("y", None)], weights).SerializeToString()
+    for settings, steps in (({}, 1), ({"disabled_passes": {"fold-constants"}}, 3)):
+        session = sardonyx.InferenceSession(proto, options(**settings))
+        np.testing.assert_allclose(session.run(None, {"x": X})[0], np.exp(X), rtol=1e-5)
+        assert len(session.program.steps) <= steps
+
+
+def test_branches_of_different_sizes_and_ranks() -> None:
+    then = graph([node("Concat", ["x", "x"], ["t"], axis=0)], [], [tensor("t", None)])
+    other = graph([node("Identity", ["x"], ["e"])], [], [tensor("e", None)])
+    flat = graph(
+        [node("Flatten", ["x"], ["f"], axis=0), node("Squeeze", ["f", "zero"], ["e"])], [], [tensor("e", None)]
+    )
+    for branch, native in ((other, True), (flat, False)):
+        nodes = [node("If", ["c"], ["i"], then_branch=then, else_branch=branch), node("Neg", ["i"], ["y"])]
+        proto = model(
+            nodes, [tensor("x", ["n", 4]), tensor("c", [], BOOL)], [tensor("y", None)], {"zero": np.array([0])}
+        )
+        check(proto, *({"x": X, "c": np.array(c)} for c in (True, False)), native=native)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("level", [0, 99])
+def test_nested_loops_with_captures(threads: int, level: int) -> None:
+    feeds = [{"x": X[:n], "count": np.array(count)} for n, count in ((3, 5), (1, 1), (2, 4))]
+    check(nested(), *feeds, intra_op_num_threads=threads, graph_optimization_level=level)
+
+
+def test_threads_make_no_difference() -> None:
+    x = rng.standard_normal((300, 4)).astype(np.float32)
+    one, two = (
+        sardonyx.InferenceSession(nested().SerializeToString(), options(intra_op_num_threads=n)) for n in (1, 2)
+    )
+    for a, b in zip(*(s.run(None, {"x": x, "count": np.array(7)}) for s in (one, two)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_deep_nest() -> None:
+    body = loop_body([node("Add", ["a8", "x"], ["b8"])], [tensor("a8", None)], [tensor("b8", None)], prefix="p8")
+    for depth in range(7, 0, -1):
+        nodes = [
+            node("Loop", ["two", "", f"a{depth}"], [f"l{depth}"], body=body),
+            node("Mul", [f"l{depth}", "half"], [f"b{depth}"]),
+        ]
+        carried, result = tensor(f"a{depth}", None), tensor(f"b{depth}", None)
+        body = loop_body(nodes, [carried], [result], prefix=f"p{depth}")
+    weights = {"two": np.array(2), "half": np.float32(0.5)}
+    check(
+        model(
+            [node("Loop", ["two", "", "x"], ["y"], body=body)], [tensor("x", ["n", 4])], [tensor("y", None)], weights
+        ),
+        {"x": X},
+    )
+
+
+def test_sizes_that_change_from_trip_to_trip() -> None:
+    check(growing(), *({"x": X, "count": np.array(count)} for count in (0, 1, 5)))
+
+
+def test_a_condition_ends_a_loop() -> None:
+    x = np.float32([8, 4, 2, 2])
+    feeds = [
+        {"x": x, "bound": np.array(bound, np.float32), "start": np.array(start)}
+        for bound, start in ((1, True), (100, True), (1, False))
+    ]
+    check(halving(), *feeds)
+
+
+def test_no_trips_give_empty_stacks_of_the_right_sizes() -> None:
+    session = sardonyx.InferenceSession(nested().SerializeToString())
+    y, z = session.run(None, {"x": X, "count": np.array(0)})
+    np.testing.assert_array_equal(y, X)
+    assert z.shape == (0, 3)
+    body = loop_body(
+        [node("Neg", ["a"], ["b"]), node("Exp", ["a"], ["s"])],
+        [tensor("a", None)],
+        [tensor("b", None), tensor("s", None)],
+    )
+    proto = model(
+        [node("Loop", ["count", "", "x"], ["y", "s"], body=body), node("Abs", ["s"], ["z"])],
+        [tensor("x", ["n", 4]), tensor("count", [], INT64)],
+        [tensor("z", None)],
+    )
+    session = sardonyx.InferenceSession(proto.SerializeToString())
+    assert session.run(None, {"x": X, "count": np.array(-2)})[0].shape == (0, 3, 4)
+
+
+def test_results_are_the_callers_own() -> None:
+    session = sardonyx.InferenceSession(growing().SerializeToString())
+    body = loop_body(
+        [node("Add", ["a", "x"], ["b"])], [tensor("a", None), tensor("k", None)], [tensor("b", None), tensor("k", None)]
+    )
+    body.output[2].name = "same"
+    body.node.append(node("Identity", ["k"], ["same"]))
+    proto = model(
+        [node("Loop", ["count", "", "x", "w"], ["y", "k"], body=body)],
+        [tensor("x", [3, 4]), tensor("count", [], INT64)],
+        [tensor("y", None), tensor("k", None)],
+        {"w": W},
+    )
+    session = sardonyx.InferenceSession(proto.SerializeToString())
+    x = X.copy()
+    y, k = session.run(None, {"x": x, "count": np.array(0)})
+    y[:], k[:] = 7, 7
+    np.testing.assert_array_equal(x, X)
+    np.testing.assert_array_equal(session.run(None, {"x": x, "count": np.array(2)})[1], W)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("direction", [0, 1])
+def test_scan(axis: int, direction: int) -> None:
+    body = graph(
+        [node("Add", ["s", "part"], ["t"]), node("Mul", ["t", "w"], ["o"])],
+        [tensor("s", None), tensor("part", None)],
+        [tensor("t", None), tensor("o", None)],
+    )
+    scan = node(
+        "Scan", ["start", "x"], ["last", "all"], body=body, num_scan_inputs=1,
+        scan_input_axes=[axis], scan_input_directions=[direction],
+        scan_output_axes=[axis], scan_output_directions=[1 - direction],
+    )  # fmt: skip
+    proto = model(
+        [scan, node("Neg", ["all"], ["z"])],
+        [tensor("x", ["n", "m"]), tensor("start", ["k"])],
+        [tensor("last", None), tensor("z", None)],
+        {"w": np.float32([2])},
+    )
+    check(proto, {"x": X, "start": np.zeros(4 if axis == 0 else 3, np.float32)})
+
+
+def test_scan_of_nothing_and_of_unlike_lengths() -> None:
+    body = graph([node("Add", ["p", "q"], ["o"])], [tensor("p", None), tensor("q", None)], [tensor("o", None)])
+    proto = model(
+        [node("Scan", ["x", "y"], ["z"], body=body, num_scan_inputs=2)],
+        [tensor("x", ["n", 2]), tensor("y", ["m", 2])],
+        [tensor("z", None)],
+    )
+    session = check(proto, {"x": X[:, :2], "y": X[:, 2:]})
+    empty = np.zeros((0, 2), np.float32)
+    assert session.run(None, {"x": empty, "y": empty})[0].shape == (0, 2)
+    with pytest.raises(ExecutionError, match=r"\[3, 2\] slices"):
+        session.run(None, {"x": X[:, :2], "y": X[:2, 2:]})
+
+
+def test_stacked_parts_of_unlike_shapes() -> None:
+    body = loop_body(
+        [node("Concat", ["a", "x"], ["b"], axis=0), node("Identity", ["b"], ["s"])],
+        [tensor("a", None)],
+        [tensor("b", None), tensor("s", None)],
+    )
+    proto = model(
+        [node("Loop", ["count", "", "x"], ["y", "s"], "stacker", body=body)],
+        [tensor("x", ["n"]), tensor("count", [], INT64)],
+        [tensor("s", None)],
+    )
+    session = sardonyx.InferenceSession(proto.SerializeToString())
+    with pytest.raises(ExecutionError, match=r"stacker \(Loop\): scan output 0 has shape \(6,\) in trip 1"):
+        session.run(None, {"x": X[0, :2].copy(), "count": np.array(2)})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda graph, body: body.input.append(tensor("more", None)), "must have 3 inputs, got 4"),
+        (lambda graph, body: graph.node[0].output.append("more"), "must have at least 3 outputs"),
+        (lambda graph, body: graph.input[1].type.tensor_type.shape.dim.add(dim_value=4), "number of trips must"),
+    ],
+)
+def test_wrong_bodies(change: Callable[[onnx.GraphProto, onnx.GraphProto], object], message: str) -> None:
+    proto = growing()
+    change(proto.graph, proto.graph.node[0].attribute[0].g)
+    with pytest.raises(InvalidModelError, match=message):
+        sardonyx.InferenceSession(proto.SerializeToString())
+
+
+def test_a_condition_must_be_one_bool() -> None:
+    proto = branching()
+    proto.graph.input[1].type.tensor_type.shape.dim.add().dim_param = "k"
+    session = sardonyx.InferenceSession(proto.SerializeToString())
+    assert session.run(None, {"x": X, "c": np.array([True])})[0].shape == (3, 4)
+    with pytest.raises(ExecutionError, match=r"choice \(If\): the condition must have one element"):
+        session.run(None, {"x": X, "c": np.array([True, False])})
+
+
+def test_memory_is_bounded() -> None:
+    doubling = endless([node("Concat", ["a", "a"], ["b"], axis=0)], "b").SerializeToString()
+    stacking = endless([node("Neg", ["a"], ["b"])], "b")
+    stacking.graph.node[0].output.append("s")
+    stacking.graph.node[0].attribute[0].g.output.append(tensor("b2", None))
+    stacking.graph.node[0].attribute[0].g.node.append(node("Exp", ["a"], ["b2"]))
+    for proto in (doubling, stacking.SerializeToString()):
+        session = sardonyx.InferenceSession(proto, options(memory_limit=1 << 24))
+        with pytest.raises(MemoryLimitError):
+            session.run(None, {"x": np.zeros(1000, np.float32)})
+
+
+def test_terminate_ends_an_endless_loop() -> None:
+    session = sardonyx.InferenceSession(endless([node("Neg", ["a"], ["b"])], "b").SerializeToString())
+    run_options = sardonyx.RunOptions()
+    timer = threading.Timer(0.2, lambda: setattr(run_options, "terminate", True))
+    timer.start()
+    with pytest.raises(ExecutionError, match="told to end"):
+        session.run(None, {"x": X[0]}, run_options)
+    timer.join()
+
+
+def test_signals_end_an_endless_loop(tmp_path: Path) -> None:
+    path = tmp_path / "endless.onnx"
+    onnx.save(endless([node("Neg", ["a"], ["b"])], "b"), path)
+    script = (
+        "import sys, numpy, sardonyx\n"
+        "session = sardonyx.InferenceSession(sys.argv[1])\n"
+        "print('ready', flush=True)\n"
+        "session.run(None, {'x': numpy.zeros(3, numpy.float32)})\n"
+    )
+    for signal in (2, 15):
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.2)
+        process.send_signal(signal)
+        _, error = process.communicate(timeout=20)
+        assert process.returncode == -signal or b"KeyboardInterrupt" in error
+
+
+def test_a_warm_start_reads_bodies_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SARDONYX_CACHE_DIR", str(tmp_path / "cache"))
+    path = tmp_path / "nested.onnx"
+    onnx.save(nested(), path)
+    feeds = {"x": X, "count": np.array(3)}
+    expected = sardonyx.InferenceSession(path).run(None, feeds)
+    script = (
+        "import sys, numpy, sardonyx\n"
+        "x = numpy.load(sys.argv[2])\n"
+        "y, z = sardonyx.InferenceSession(sys.argv[1]).run(None, {'x': x, 'count': numpy.array(3)})\n"
+        "assert 'onnx' not in sys.modules and 'onnx_ir' not in sys.modules\n"
+        "numpy.savez(sys.argv[3], y=y, z=z)\n"
+    )
+    np.save(tmp_path / "x.npy", X)
+    arguments = [str(path), str(tmp_path / "x.npy"), str(tmp_path / "out.npz")]
+    subprocess.run([sys.executable, "-c", script, *arguments], check=True, timeout=60)
+    with np.load(tmp_path / "out.npz") as got:
+        np.testing.assert_array_equal(got["y"], expected[0])
+        np.testing.assert_array_equal(got["z"], expected[1])
+
+
+def test_bodies_share_packed_weights_between_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SARDONYX_CACHE_DIR", str(tmp_path / "cache"))
+    data = branching().SerializeToString()
+    sardonyx.InferenceSession(data)
+    first, second = (sardonyx.InferenceSession(data).program.native_steps for _ in range(2))
+    packed = [(a.prepared, b.prepared) for a, b in zip(first, second, strict=True) if a.region.prepared]
+    assert packed
+    assert all(a is b for a, b in packed)
+
+
+def test_profiles_see_what_is_inside() -> None:
+    session = sardonyx.InferenceSession(nested().SerializeToString())
+    profiler = Profiler()
+    values = [X, np.array(4)]
+    session.program.run(values, profiler)
+    names = [event["cat"] for event in profiler.events]
+    assert names.count("LoopStep") == 5
+    assert names.count("NativeStep") > 12
+
+
+def test_inputs_of_bodies_are_checked() -> None:
+    session = sardonyx.InferenceSession(branching().SerializeToString())
+    with pytest.raises(InvalidInputError):
+        session.run(None, {"x": X[:, :3].copy(), "c": np.array(True)})
