@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from sardonyx.errors import SardonyxError as SardonyxError
     from sardonyx.errors import UnreadableInputError as UnreadableInputError
     from sardonyx.errors import UnsupportedOpError as UnsupportedOpError
+    from sardonyx.ops.custom import register_operator as register_operator
+    from sardonyx.ops.custom import unregister_operator as unregister_operator
     from sardonyx.options import RunOptions as RunOptions
     from sardonyx.options import SessionOptions as SessionOptions
     from sardonyx.session.arguments import ModelMetadata as ModelMetadata
@@ -107,6 +109,7 @@ _HOMES = {
         "UnreadableInputError",
         "UnsupportedOpError",
     ],
+    "ops.custom": ["register_operator", "unregister_operator"],
     "options": ["RunOptions", "SessionOptions"],
     "session.arguments": ["ModelMetadata", "NodeArg"],
     "session.binding": ["IOBinding"],

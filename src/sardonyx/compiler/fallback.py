@@ -36,8 +36,8 @@ def host_function(recipe: bytes) -> Callable[[Sequence[Any]], Sequence[Any]]:
     record = decode(node.op_type, node.domain, node_attributes(node), node_label(node))
     if record is None:
         raise ValueError(f"no record for {node.domain}::{node.op_type}")
-    compute = record.host
-    return lambda values: compute(*values)
+    compute, count = record.host, len(node.outputs)
+    return lambda values: compute(*values)[:count]
 
 
 def python_step(node: ir.Node, info: GraphInfo) -> PythonStep:

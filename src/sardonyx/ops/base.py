@@ -118,8 +118,11 @@ class Op:
     domain: ClassVar[str] = ""
     any_rank: ClassVar[bool] = False
 
-    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
-        """Types and sizes of the outputs; raises InvalidModelError through ``ctx.fail`` for inputs that cannot be."""
+    def infer(self, ctx: InferContext) -> Sequence[TensorInfo] | None:
+        """Types and sizes of the outputs; raises InvalidModelError through ``ctx.fail`` for inputs that cannot be.
+
+        None says that only what the model declares is known.
+        """
         raise NotImplementedError(type(self).__name__)
 
     def hosts(self, ctx: InferContext) -> bool:

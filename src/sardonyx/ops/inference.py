@@ -149,7 +149,8 @@ class GraphInfo:
         ):
             try:
                 infos = record.infer(ctx)
-                return [self._typed(value, info) for value, info in zip(node.outputs, infos, strict=False)]
+                if infos is not None:
+                    return [self._typed(value, info) for value, info in zip(node.outputs, infos, strict=False)]
             except ModelTooLargeError:
                 pass  # a symbolic size grew too large to follow: it becomes a symbol of its own
         shapes = onnx_output_shapes(node, ctx.inputs, self.opset(node))

@@ -12,9 +12,13 @@ from sardonyx.errors import InvalidModelError
 from sardonyx.graph.schema import current_opset, current_opsets, find_schema
 from sardonyx.ops.base import Op
 
-__all__ = ["decode", "foreign_operators", "op", "record", "records"]
+__all__ = ["USER_MODULE", "decode", "foreign_operators", "forget", "op", "record", "records", "user_operators"]
 
 T = TypeVar("T", bound=type[Op])
+USER_MODULE = "<operators>"
+"""The module of record classes that are made from the user's functions."""
+
+_OURS = __name__.partition(".")[0] + "."
 _records: dict[tuple[str, str], type[Op]] = {}
 
 
@@ -23,12 +27,13 @@ def op(op_type: str, domain: str = "") -> Callable[[T], T]:
     """Registers a record class under its operator type; its annotated class attributes become frozen fields.
 
     Attribute types are int, float, str, tuples of those, ``str | None`` and so on; a field without a default is a
-    required attribute. A field name that is a Python keyword carries a trailing underscore.
+    required attribute. A field name that is a Python keyword carries a trailing underscore. A class of the user's may
+    replace another one of theirs; raises ValueError where sardonyx has the operator itself.
     """
 
     def register(cls: T) -> T:
         key = (domain, op_type)
-        if key in _records:
+        if key in _records and not _is_users(_records[key]):
             raise ValueError(f"operator {domain or 'ai.onnx'}::{op_type} is registered twice")
         made = typing.cast(T, dataclasses.dataclass(frozen=True)(cls))
         made.op_type = op_type
@@ -47,6 +52,22 @@ def record(op_type: str, domain: str = "") -> type[Op] | None:
 def foreign_operators() -> frozenset[tuple[str, str]]:
     """(domain, operator type) of the records that ONNX does not define: there is no schema to check their nodes by."""
     return frozenset(key for key in _records if not _is_standard(*key))
+
+
+def user_operators() -> frozenset[tuple[str, str]]:
+    """(domain, operator type) of the records that are not part of sardonyx."""
+    return frozenset(key for key, cls in _records.items() if _is_users(cls))
+
+
+def forget(op_type: str, domain: str) -> None:
+    """Removes a record of the user's; raises KeyError where there is none."""
+    if (domain, op_type) not in user_operators():
+        raise KeyError(f"no operator {domain}::{op_type} was registered")
+    del _records[domain, op_type]
+
+
+def _is_users(cls: type[Op]) -> bool:
+    return not cls.__module__.startswith(_OURS)
 
 
 @cache

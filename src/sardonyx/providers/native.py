@@ -9,6 +9,7 @@ import functools
 import hashlib
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,8 @@ def open_program(model: ModelSource | Source, options: SessionOptions) -> Progra
     source = model if isinstance(model, Source) else open_source(model)
     for location, data in options.supplied.files.items():
         source.external.supply(location, data)
-    cache = default_cache() if options.use_cache and not options.optimized_model_filepath else None
+    cacheable = options.use_cache and not options.optimized_model_filepath and not _has_user_operators(source)
+    cache = default_cache() if cacheable else None
     key, program = _from_cache(source, options, cache) if cache is not None else ("", None)
     if program is None:
         _install_pool(cache)
@@ -60,6 +62,12 @@ def open_program(model: ModelSource | Source, options: SessionOptions) -> Progra
     # pages of the file are given back as packing goes on: the peak is one copy of the weights, not two
     program.load(pool.team(options.intra_op_num_threads), limit, key, source.release_pages)
     return program
+
+
+def _has_user_operators(source: Source) -> bool:
+    """Whether the model may have operators of the user's: nothing tells whether their code is still the same."""
+    registry = sys.modules.get("sardonyx.ops.registry")  # who registers one has imported it; a warm start does not
+    return registry is not None and any(name.encode() in source.scan.skeleton for _, name in registry.user_operators())
 
 
 def _refuse_python(program: Program) -> None:
