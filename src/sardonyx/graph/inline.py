@@ -15,7 +15,7 @@ from sardonyx.errors import SardonyxError
 from sardonyx.graph.build import Bound, Context, GraphBuilder, Scope
 from sardonyx.graph.emit import Emitter, Names, detach
 from sardonyx.graph.functions import FunctionTable
-from sardonyx.graph.schema import current_opset
+from sardonyx.graph.schema import current_opset, current_opsets
 from sardonyx.graph.tensors import TensorReader
 
 __all__ = ["expand_function_op"]
@@ -58,7 +58,8 @@ def _emit_body(node: ir.Node, function: onnx.FunctionProto, emitter: Emitter) ->
     scope = Scope()
     for name, captured in _captured_values(node).items():
         scope.define(name, captured)
-    context = Context({node.domain: node.version or current_opset(node.domain)})
+    # the bodies of preview operators do not say which standard operators they are made of: the newest
+    context = Context({**current_opsets(), node.domain: node.version or current_opset(node.domain)})
     given = {a.name: Bound(a, scope, context) for a in _attributes(node, function)}
     try:
         results = builder.call(function, node.inputs, given, context, emitter, scope)
