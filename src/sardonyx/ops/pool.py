@@ -11,7 +11,7 @@ from sardonyx.kernels.point import Carried, PointProgram, compute_dtype
 from sardonyx.kernels.pool import GlobalPool, Pool, Unpool
 from sardonyx.kernels.slots import Slots
 from sardonyx.kernels.window import sliding_tasks
-from sardonyx.ops.base import Anchor, InferContext, LowerContext, Op
+from sardonyx.ops.base import Anchor, InferContext, LowerContext
 from sardonyx.ops.conv_lowering import FLOATS, channels_last, plain_input, slide
 from sardonyx.ops.registry import op
 from sardonyx.ops.spatial import Window, output_size, per_axis, size_of, spatial_window
@@ -24,9 +24,7 @@ __all__ = [
     "GlobalMaxPool",
     "LpPool",
     "MaxPool",
-    "MaxRoiPool",
     "MaxUnpool",
-    "RoiAlign",
 ]
 
 MAX_NORM = 64
@@ -272,39 +270,3 @@ class MaxUnpool(Anchor):
         count, size = product(source.shape), product(output.shape)
         kernel = Unpool(source.dtype, slots.add(count), slots.add(size))
         ctx.call(kernel, [output, source, indices], slots.sizes, 1, count + size)
-
-
-@op("MaxRoiPool")
-class MaxRoiPool(Op):
-    """The largest elements of a grid over each region of interest."""
-
-    pooled_shape: tuple[int, ...]
-    spatial_scale: float = 1.0
-
-    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
-        return (_regions(ctx, per_axis(ctx, "pooled_shape", self.pooled_shape, 2, 1, 1)),)
-
-
-@op("RoiAlign")
-class RoiAlign(Op):
-    """Bilinear samples of a grid over each region of interest."""
-
-    coordinate_transformation_mode: str = "half_pixel"
-    mode: str = "avg"
-    output_height: int = 1
-    output_width: int = 1
-    sampling_ratio: int = 0
-    spatial_scale: float = 1.0
-
-    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
-        return (_regions(ctx, (self.output_height, self.output_width)),)
-
-
-def _regions(ctx: InferContext, grid: tuple[int, ...]) -> TensorInfo:
-    """One image of ``grid`` pixels for each region."""
-    x, regions = ctx.input(0), ctx.input(1)
-    if x.shape is None or regions.shape is None or not regions.shape:
-        return TensorInfo(x.dtype, None)
-    if len(x.shape) != 4:
-        ctx.fail(f"input 0 must have four dimensions; its shape is {list(x.shape)}")
-    return TensorInfo(x.dtype, (regions.shape[0], x.shape[1], *grid))
