@@ -25,10 +25,11 @@ from dataclasses import dataclass
 
 from sardonyx.dtypes import DType
 from sardonyx.kernels.conv_plan import CACHE_LINE, Cut, Loop, Tap
+from sardonyx.kernels.dot import Atom, plain_atom
 from sardonyx.kernels.gemm import epilogue_cost
 from sardonyx.kernels.gemm_tile import AHEAD_STEPS, Level, emit_rest, emit_tile, split_rows
 from sardonyx.kernels.map import unravel
-from sardonyx.kernels.point import PointProgram, Position, emit_point, emit_store
+from sardonyx.kernels.point import PointProgram, Position, emit_programs, emit_store
 from sardonyx.kernels.sizes import emit_dim
 from sardonyx.lang import KernelBuilder, Pointer, Type, Value
 from sardonyx.symbols import Dim, ceildiv, product, symbol
@@ -45,7 +46,8 @@ class Conv:
 
     Buffers: 0 output, 1 input, 2 packed weights, 3 bias (with ``bias``), then the epilogue's. ``loops`` are batch and
     spatial loops, the innermost last; ``results`` and ``channels`` count per group. ``program`` gets the sum as its
-    first carried value at the position of (loops ..., channel).
+    first carried value at the position of (loops ..., channel), after ``scale`` where there is one. ``atom`` is the
+    multiply-accumulate (None: of one element of ``dtype``), ``depth`` counts its steps.
     """
 
     dtype: DType
@@ -60,10 +62,17 @@ class Conv:
     bias: DType | None
     program: PointProgram
     sizes: int
+    scale: PointProgram | None = None
+    atom: Atom | None = None
 
     @property
     def name(self) -> str:
         return "conv"
+
+    @property
+    def cost(self) -> int:
+        """Roughly the instructions spent on one vector of results."""
+        return sum(epilogue_cost(program) for program in (self.scale, self.program) if program is not None)
 
     @property
     def panels(self) -> int:
@@ -96,7 +105,8 @@ class _Emitter:
         self.spec = spec
         self.b = b
         self.out = b.buffer(0, spec.out_dtype)
-        self.source = b.buffer(1, spec.dtype)
+        self.atom = spec.atom or plain_atom(spec.dtype)
+        self.source = b.buffer(1, self.atom.a)
         self.weights = b.buffer(2, spec.dtype)
         self.bias = b.buffer(3, spec.bias) if spec.bias is not None else None
         self.first_buffer = 4 if spec.bias is not None else 3
@@ -113,7 +123,7 @@ class _Emitter:
         )
         self.ahead_lines = self.prefetched_lines()
         self.ahead = b.var(b.i64(0))
-        self.in_memory = spec.cut.blocked or epilogue_cost(spec.program) > REGISTER_EPILOGUE
+        self.in_memory = spec.cut.blocked or spec.cost > REGISTER_EPILOGUE
         if self.in_memory:
             capacity = spec.cut.units_per_task * self.unit_capacity if spec.cut.blocked else spec.cut.tile.rows
             self.sums = b.local(spec.dtype, capacity * spec.cut.tile.columns)
@@ -310,6 +320,7 @@ class _Tiles:
             lanes=spec.cut.tile.lanes,
             ahead=self.prefetch if emitter.ahead_lines else None,
             whole=spec.cut.tile.vectors,
+            atom=emitter.atom,
         )
 
     # -- sums in memory ------------------------------------------------------------------------------------------
@@ -364,7 +375,7 @@ class _Tiles:
 
     def levels(self) -> list[Level]:
         spec = self.emitter.spec
-        levels = [Level(spec.depth, 1, spec.cut.tile.columns)]
+        levels = [Level(spec.depth, self.emitter.atom.depth, spec.cut.tile.columns)]
         b_step = spec.depth * spec.cut.tile.columns
         for tap in reversed(spec.taps[1:] if spec.cut.blocked else spec.taps):
             a = tap.a if isinstance(tap.a, int) else self.emitter.number(tap.a)
@@ -399,5 +410,6 @@ class _Tiles:
         for vector, value in enumerate(vectors):
             channel = self.channel + vector * spec.cut.tile.lanes
             place = Position([*position, channel], spec.cut.tile.lanes, len(position), self.mask(vector))
-            (result,) = emit_point(b, spec.program, place, [value], emitter.first_buffer, spec.sizes)
+            programs = spec.scale, spec.program
+            (result,) = emit_programs(b, programs, place, [value], emitter.first_buffer, spec.sizes)
             emit_store(b, 0, spec.out_dtype, emitter.store_offset, result, place)

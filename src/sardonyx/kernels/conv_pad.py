@@ -27,13 +27,15 @@ class ConvPad:
     buffer (at least channels); batch; then, for each of ``rank`` spatial dimensions, the input's sizes, the buffer's
     sizes and the padding before; then the input's strides: batch and spatial dimensions. Channels are adjacent in
     memory. With ``merged`` pixels are so too, on both sides. What lies after the buffer's size is left out. Buffer 0 is
-    the padded one, buffer 1 the input; one task is one row (batch and spatial dimensions but the last) of the buffer.
+    the padded one, buffer 1 the input, buffer 2 with ``fill`` one element of the input's type to put around it in place
+    of zero; one task is one row (batch and spatial dimensions but the last) of the buffer.
     """
 
     source: DType
     dest: DType
     rank: int
     merged: bool
+    fill: bool = False
 
     @property
     def name(self) -> str:
@@ -45,6 +47,10 @@ class ConvPad:
         sizes, padded, begin = ([b.size(3 + part * rank + axis) for axis in range(rank)] for part in range(3))
         strides = [b.size(3 + 3 * rank + axis) for axis in range(rank + 1)]
         width = padded[-1]
+        lanes = b.target.lanes(self.dest.itemsize)
+        around = b.zero(Type(self.dest, lanes))
+        if self.fill:
+            around = b.splat(b.buffer(2, self.source).load().to(self.dest), lanes)
         with b.tasks() as task:
             index = unravel(b, task, [batch, *padded[:-1]])
             row = dest.at(task * width * pitch)
@@ -56,19 +62,17 @@ class ConvPad:
                 offset = offset + place * strides[axis + 1]
             first = b.select(inside, b.minimum(begin[-1], width), width)
             count = b.select(inside, b.minimum(sizes[-1], width - first), b.i64(0))
-            self._zero(b, row, first * pitch)
+            self._fill(b, around, row, first * pitch)
             start = row.at(first * pitch)
             if self.merged:
                 self._copy(b, start, source.at(offset), count * channels)
             else:
                 with b.loop(count) as pixel:
                     self._copy(b, start.at(pixel * pitch), source.at(offset + pixel * strides[-1]), channels)
-            self._zero(b, row.at((first + count) * pitch), (width - first - count) * pitch)
+            self._fill(b, around, row.at((first + count) * pitch), (width - first - count) * pitch)
 
-    def _zero(self, b: KernelBuilder, start: Pointer, count: Value) -> None:
-        lanes = b.target.lanes(self.dest.itemsize)
-        zero = b.zero(Type(self.dest, lanes))
-        b.vector_loop(count, lanes, lambda i, mask: start.store(zero, i, mask))
+    def _fill(self, b: KernelBuilder, value: Value, start: Pointer, count: Value) -> None:
+        b.vector_loop(count, value.lanes, lambda i, mask: start.store(value, i, mask))
 
     def _copy(self, b: KernelBuilder, dest: Pointer, source: Pointer, count: Value) -> None:
         lanes = b.target.lanes(max(self.dest.itemsize, self.source.itemsize))

@@ -16,7 +16,8 @@ import math
 from dataclasses import dataclass
 
 from sardonyx.dtypes import DType
-from sardonyx.kernels.point import PointProgram, Position, emit_point, emit_store
+from sardonyx.kernels.dot import multiply_add
+from sardonyx.kernels.point import PointProgram, Position, emit_programs, emit_store
 from sardonyx.kernels.window import Nest, Sliding, Tile
 from sardonyx.lang import I64, KernelBuilder, Type, Value, Var
 from sardonyx.symbols import Dim, symbol
@@ -29,7 +30,8 @@ class Depthwise:
     """A grouped convolution with ``group_channels`` input and ``group_results`` output channels in each group.
 
     Buffers: 0 output, 1 input, 2 weights as [vector of output channels][tap][group channel][lane], 3 bias (with
-    ``bias``), then the epilogue's. ``out_strides`` are the output's: batch and spatial dimensions; channels are
+    ``bias``), one element of the input's type to subtract from each (with ``zero_point``), then those of ``scale`` and
+    the epilogue ``program``. ``out_strides`` are the output's: batch and spatial dimensions; channels are
     adjacent. ``sizes`` counts the kernel's own i64 arguments.
     """
 
@@ -43,6 +45,8 @@ class Depthwise:
     bias: DType | None
     program: PointProgram
     sizes: int
+    scale: PointProgram | None = None
+    zero_point: bool = False
 
     @property
     def name(self) -> str:
@@ -62,6 +66,8 @@ class _Body:
         self.source = b.buffer(1, spec.in_dtype)
         self.weights = b.buffer(2, spec.dtype)
         self.sums: list[Var] = []
+        self.next_buffer = 3 + (spec.bias is not None) + spec.zero_point
+        self.zero = b.buffer(self.next_buffer - 1, spec.in_dtype).load().to(spec.dtype) if spec.zero_point else None
         self.store_offset: Dim = symbol(f"i{len(spec.out_strides)}")
         for axis, stride in enumerate(spec.out_strides):
             self.store_offset = self.store_offset + symbol(f"i{axis}") * stride
@@ -77,7 +83,7 @@ class _Body:
         spec, lanes = self.spec, self.lanes
         inputs, outputs = spec.group_channels, spec.group_results
         if inputs == outputs == 1:
-            return [self.source.load(offset + tile.channel, lanes, tile.mask).to(spec.dtype)]
+            return [self.centred(self.source.load(offset + tile.channel, lanes, tile.mask))]
         if lanes > 1 and lanes % outputs == 0 and spec.sliding.block % lanes == 0 and inputs <= outputs:
             return self.shuffled(tile, offset)
         channels = self.b.iota(I64.with_lanes(lanes)) + tile.channel if lanes > 1 else tile.channel
@@ -87,8 +93,13 @@ class _Body:
             offsets = groups * inputs + j
             at = self.source.at(offset)
             value = at.gather(offsets, tile.mask) if lanes > 1 else at.load(offsets)
-            result.append(value.to(spec.dtype))
+            result.append(self.centred(value))
         return result
+
+    def centred(self, value: Value) -> Value:
+        """Input elements as they are multiplied."""
+        wide = value.to(self.spec.dtype)
+        return wide if self.zero is None else wide - self.zero
 
     def shuffled(self, tile: Tile, offset: Value) -> list[Value]:
         """Whole groups in a vector: their input channels are one vector too, from which each lane picks its own."""
@@ -100,7 +111,7 @@ class _Body:
             total = spec.sliding.channels // outputs * inputs
             here = b.i64(lanes // outputs * inputs)
             mask = b.tail_mask(b.minimum(b.i64(total) - first, here), lanes)
-        loaded = self.source.load(offset + first, lanes, mask).to(spec.dtype)
+        loaded = self.centred(self.source.load(offset + first, lanes, mask))
         picks = [[lane // outputs * inputs + j for lane in range(lanes)] for j in range(inputs)]
         return [b.shuffle(loaded, None, pick) for pick in picks]
 
@@ -112,12 +123,13 @@ class _Body:
     def step(self, tile: Tile, pixel: int, loaded: list[Value], tap: list[Value], place: Value) -> None:
         total = self.sums[pixel]
         for value, weight in zip(loaded, tap, strict=True):
-            total.set(self.b.fma(value, weight, total.get()))
+            total.set(multiply_add(self.b, value, weight, total.get()))
 
     def finish(self, tile: Tile) -> None:
         spec, b = self.spec, self.b
         for pixel, total in enumerate(self.sums):
             index = [*tile.index[:-1], tile.index[-1] + pixel, tile.channel]
             position = Position(index, self.lanes, len(index) - 1, tile.mask)
-            (result,) = emit_point(b, spec.program, position, [total.get()], 3 + (spec.bias is not None), spec.sizes)
+            programs = spec.scale, spec.program
+            (result,) = emit_programs(b, programs, position, [total.get()], self.next_buffer, spec.sizes)
             emit_store(b, 0, spec.out_dtype, self.store_offset, result, position)

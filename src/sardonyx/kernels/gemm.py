@@ -19,7 +19,7 @@ from sardonyx.dtypes import DType
 from sardonyx.kernels.dot import Atom, plain_atom
 from sardonyx.kernels.gemm_grid import BLOCK_TILES, GROUP_PANELS, plan_depth, plan_grid
 from sardonyx.kernels.gemm_tile import AHEAD_STEPS, Level, emit_rest, emit_tile, row_offsets, split_rows
-from sardonyx.kernels.point import Apply, PointProgram, Position, emit_point, emit_store
+from sardonyx.kernels.point import Apply, PointProgram, Position, emit_programs, emit_store
 from sardonyx.kernels.sizes import emit_dim
 from sardonyx.lang import KernelBuilder, Pointer, Type, Value
 from sardonyx.symbols import Dim, align_up, ceildiv, maximum
@@ -321,10 +321,5 @@ class _Emitter:
         spec = self.spec
         index = [row, column] if spec.batch is None else [self.batch, row, column]
         position = Position(index, self.shape.lanes, len(index) - 1, mask)
-        values, buffers, sizes = [value], 3, spec.sizes
-        for program in (spec.scale, spec.epilogue):
-            if program is not None:
-                values = emit_point(self.b, program, position, values, buffers, sizes)
-                buffers, sizes = buffers + program.buffers, sizes + program.sizes
-        (result,) = values
+        (result,) = emit_programs(self.b, (spec.scale, spec.epilogue), position, [value], 3, spec.sizes)
         emit_store(self.b, 2, spec.c_dtype, spec.c_offset, result, position)

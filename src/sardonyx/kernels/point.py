@@ -34,6 +34,7 @@ __all__ = [
     "Position",
     "compute_dtype",
     "emit_point",
+    "emit_programs",
     "program_lanes",
 ]
 
@@ -166,6 +167,23 @@ def emit_point(
     for place, instruction in enumerate(program.instructions):
         emitter.values.append(emitter.build(place, instruction))
     return [emitter.values[place] for place in program.results]
+
+
+def emit_programs(
+    b: KernelBuilder,
+    programs: Sequence[PointProgram | None],
+    position: Position,
+    carried: Sequence[Value],
+    first_buffer: int,
+    first_size: int,
+) -> list[Value]:
+    """Builds programs one after the other, each on the results of the one before; their slots follow each other."""
+    values = list(carried)
+    for program in programs:
+        if program is not None:
+            values = emit_point(b, program, position, values, first_buffer, first_size)
+            first_buffer, first_size = first_buffer + program.buffers, first_size + program.sizes
+    return values
 
 
 class _Emitter:

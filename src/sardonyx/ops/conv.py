@@ -1,4 +1,4 @@
-"""Conv and its quantised and deformable kin."""
+"""Conv and its deformable kin."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sardonyx.ops.registry import op
 from sardonyx.ops.spatial import Window, output_size, spatial_window
 from sardonyx.symbols import Dim, maximum
 
-__all__ = ["Conv", "ConvInteger", "DeformConv", "QLinearConv", "conv_shape", "conv_window"]
+__all__ = ["Conv", "DeformConv", "conv_axes", "conv_shape", "conv_weights", "conv_window"]
 
 
 def conv_window(
@@ -150,7 +150,7 @@ class Conv(Anchor):
         assert x.dtype is not None
         assert window is not None
         dtype = compute_dtype(x.dtype)
-        weights, strides = self.weights(ctx)
+        weights, strides = conv_weights(ctx, 1, self.group)
         channels = weights.channels * self.group
         bias = ctx.contiguous(2) if ctx.infer.optional(2) is not None else None
         if few_channels(ctx.target, dtype, self.group, weights.channels, weights.results):
@@ -159,65 +159,36 @@ class Conv(Anchor):
             return
         positions = ctx.outputs[0].shape
         assert positions is not None
-        steps = zip(positions[2:], window.kernel, window.strides, window.dilations, strides, strict=True)
-        axes = [Axis(size, k, stride, dilation, w) for size, k, stride, dilation, w in steps]
+        axes, used = conv_axes(positions[2:], window, strides)
         output = ctx.output(0, channels_last(len(positions)))
         if dtype is dtypes.float32 and not ctx.exact_convolution and suits_winograd(weights, window, output):
             winograd(ctx, dtype, weights, bias, window, output)
             return
         if window.padded or x.dtype != dtype:
-            used = [
-                maximum((axis.size - 1) * axis.step + extent, 0)
-                for axis, extent in zip(axes, window.extents, strict=True)
-            ]
             source = pad_input(ctx, dtype, channels, window.begin, used, window.strides[-1])
         else:
             source = plain_input(ctx, channels)
         product_of_taps(ctx, dtype, source, weights, bias, axes, output, flat=self.flat(ctx.infer))
 
-    def weights(self, ctx: LowerContext) -> tuple[Weights, list[int]]:
-        """The weights and the strides of their spatial dimensions."""
-        operand = ctx.contiguous(1)
-        results, channels, *_ = shape = [d for d in operand.shape if isinstance(d, int)]
-        strides = [s for s in dense_strides(shape) if isinstance(s, int)]
-        in_group = results // self.group
-        constant = ctx.const(1) is not None
-        order = (strides[1], strides[0], strides[0] * in_group)
-        return Weights(operand, constant, self.group, channels, in_group, *order), strides[2:]
+
+def conv_weights(ctx: LowerContext, index: int, group: int) -> tuple[Weights, list[int]]:
+    """The weights, which are an input, and the strides of their spatial dimensions."""
+    operand = ctx.contiguous(index)
+    results, channels, *_ = shape = [d for d in operand.shape if isinstance(d, int)]
+    strides = [s for s in dense_strides(shape) if isinstance(s, int)]
+    in_group = results // group
+    constant = ctx.const(index) is not None
+    order = (strides[1], strides[0], strides[0] * in_group)
+    return Weights(operand, constant, group, channels, in_group, *order), strides[2:]
 
 
-@op("ConvInteger")
-class ConvInteger(Op):
-    """Conv of 8-bit integers with zero points, summed in int32."""
-
-    auto_pad: str = "NOTSET"
-    dilations: tuple[int, ...] = ()
-    group: int = 1
-    kernel_shape: tuple[int, ...] = ()
-    pads: tuple[int, ...] = ()
-    strides: tuple[int, ...] = ()
-
-    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
-        x, w = ctx.input(0), ctx.input(1)
-        window = conv_window(ctx, x, w, self.kernel_shape, self.strides, self.dilations, self.pads, self.auto_pad)
-        return (TensorInfo(dtypes.int32, conv_shape(ctx, x, w, None, window, self.group)),)
-
-
-@op("QLinearConv")
-class QLinearConv(Op):
-    """Conv of quantised tensors; inputs: x, its scale and zero point, w, its two, y's two, bias."""
-
-    auto_pad: str = "NOTSET"
-    dilations: tuple[int, ...] = ()
-    group: int = 1
-    kernel_shape: tuple[int, ...] = ()
-    pads: tuple[int, ...] = ()
-    strides: tuple[int, ...] = ()
-
-    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
-        x, w = ctx.input(0), ctx.input(3)
-        window = conv_window(ctx, x, w, self.kernel_shape, self.strides, self.dilations, self.pads, self.auto_pad)
-        return (TensorInfo(ctx.input(7).dtype, conv_shape(ctx, x, w, ctx.optional(8), window, self.group)),)
+def conv_axes(positions: Sequence[Dim], window: Window, strides: Sequence[int]) -> tuple[list[Axis], list[Dim]]:
+    """The spatial dimensions of a convolution with these output sizes and weights' strides, and how much of the padded
+    input they use."""
+    steps = zip(positions, window.kernel, window.strides, window.dilations, strides, strict=True)
+    axes = [Axis(size, k, stride, dilation, w) for size, k, stride, dilation, w in steps]
+    pairs = zip(axes, window.extents, strict=True)
+    return axes, [maximum((axis.size - 1) * axis.step + extent, 0) for axis, extent in pairs]
 
 
 @op("DeformConv")

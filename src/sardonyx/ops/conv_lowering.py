@@ -12,11 +12,12 @@ from sardonyx.kernels.conv_pack import ConvPack, Packing
 from sardonyx.kernels.conv_pad import ConvPad
 from sardonyx.kernels.conv_plan import Loop, Tap, plan_cut
 from sardonyx.kernels.depthwise import Depthwise
+from sardonyx.kernels.dot import Atom
 from sardonyx.kernels.slots import Slots
 from sardonyx.kernels.spec import Operand
 from sardonyx.kernels.window import Sliding, sliding_tasks
 from sardonyx.kernels.winograd import PLACES, WinogradInput, WinogradPack, WinogradProduct, plan_winograd
-from sardonyx.ops.base import LowerContext
+from sardonyx.ops.base import Fused, LowerContext
 from sardonyx.ops.spatial import Window
 from sardonyx.symbols import Dim, product
 from sardonyx.targets import Target
@@ -117,29 +118,40 @@ def plain_input(ctx: LowerContext, channels: int | None = None) -> Source:
 
 
 def pad_input(
-    ctx: LowerContext, dtype: DType, channels: int, begin: Sequence[Dim], padded: Sequence[Dim], step: int = 1
+    ctx: LowerContext,
+    dtype: DType,
+    channels: int,
+    begin: Sequence[Dim],
+    padded: Sequence[Dim],
+    step: int = 1,
+    *,
+    align: int = 1,
+    fill: Operand | None = None,
 ) -> Source:
     """Input 0 copied to scratch with zeros around, converted to ``dtype``; of its end only what fits ``padded``.
 
     ``step`` is how many pixels neighbouring results are apart in a row: pixels get a distance that keeps those results'
-    inputs out of one set of the first cache.
+    inputs out of one set of the first cache. Pixels are a multiple of ``align`` elements apart, and as many more may be
+    read after the last; ``fill`` is what is put around in place of zeros.
     """
     source = plain_input(ctx, channels)
     batch = source.operand.shape[0]
-    pitch = channels + (LINE // dtype.itemsize if channels * dtype.itemsize * step % SET_PERIOD == 0 else 0)
-    scratch = ctx.scratch(dtype, batch * product(padded) * pitch)
+    pitch = -(-channels // align) * align
+    pitch += LINE // dtype.itemsize if pitch * dtype.itemsize * step % SET_PERIOD == 0 else 0
+    scratch = ctx.scratch(dtype, batch * product(padded) * pitch + (align if align > 1 else 0))
     merged = pitch == channels and source.strides[-1] == channels
-    kernel = ConvPad(source.operand.dtype, dtype, len(padded), merged)
+    kernel = ConvPad(source.operand.dtype, dtype, len(padded), merged, fill is not None)
     sizes = [channels, pitch, batch, *source.sizes, *padded, *begin, *source.strides]
     tasks = batch * product(padded[:-1])
-    ctx.call(kernel, [scratch, source.operand], sizes, tasks, batch * product(padded) * channels)
+    operands = [scratch, source.operand, *([] if fill is None else [fill])]
+    ctx.call(kernel, operands, sizes, tasks, batch * product(padded) * channels)
     return Source(scratch, tuple(padded), tuple(dense_strides([batch, *padded], pitch)))
 
 
-def prepare(ctx: LowerContext, dtype: DType, packing: Packing, weights: Weights) -> Operand:
+def prepare(ctx: LowerContext, dtype: DType, packing: Packing, weights: Weights, atom: Atom | None = None) -> Operand:
     """The packed weights: once at load where they are constant, else before each run."""
     lanes = min(packing.columns, ctx.target.lanes(dtype.itemsize))
-    kernel = ConvPack(weights.operand.dtype, dtype, len(packing.loops), lanes)
+    kernel = ConvPack(weights.operand.dtype, dtype, len(packing.loops), lanes, atom)
     if weights.constant:
         return ctx.prepared(dtype, packing.count, kernel, [weights.operand], packing.sizes, packing.tasks)
     packed = ctx.scratch(dtype, packing.count)
@@ -169,16 +181,23 @@ def product_of_taps(
     output: Operand,
     *,
     flat: bool = False,
+    scale: Fused | None = None,
+    atom: Atom | None = None,
 ) -> None:
-    """One convolution as a product (kernels/conv.py); ``flat``: one tap that meets every pixel, in long loops."""
-    slots = Slots()
+    """One convolution as a product (kernels/conv.py); ``flat``: one tap that meets every pixel, in long loops.
+
+    ``scale`` is what is done to each sum before the epilogue; ``atom`` the multiply-accumulate where it is not that of
+    one element of ``dtype``.
+    """
+    slots, step = Slots(), 1 if atom is None else atom.depth
     loops = _output_loops(slots, source, axes, output, flat=flat)
-    taps, depth = _reduction(slots, source, axes, weights.channels)
+    taps, depth = _reduction(slots, source, axes, -(-weights.channels // step) * step)
+    depth //= step
     cut = plan_cut(ctx.target, dtype, weights.groups, weights.results, loops, taps, depth)
     reduction = (*((axis.taps, axis.weight_stride) for axis in axes), (weights.channels, weights.channel_stride))
     strides = weights.group_stride, weights.result_stride
-    packing = Packing(weights.groups, weights.results, cut.tile.columns, reduction, *strides)
-    packed = prepare(ctx, dtype, packing, weights) if depth else weights.operand
+    packing = Packing(weights.groups, weights.results, cut.tile.columns, reduction, *strides, step)
+    packed = prepare(ctx, dtype, packing, weights, atom) if depth else weights.operand
     fused = ctx.epilogue(product_loops(output.shape, flat=flat))
     kernel = Conv(
         dtype,
@@ -193,15 +212,19 @@ def product_of_taps(
         None if bias is None else bias.dtype,
         fused.program,
         len(slots.sizes),
+        None if scale is None else scale.program,
+        atom,
     )
     offset = source.operand.offset
     for axis, stride in zip(axes, source.strides[1:], strict=True):
         offset = offset + stride * axis.first
     operands = [output, replace(source.operand, offset=offset), packed]
-    operands += [*([] if bias is None else [bias]), *fused.operands]
+    parts = [fused] if scale is None else [scale, fused]
+    operands += [*([] if bias is None else [bias]), *(operand for part in parts for operand in part.operands)]
     positions = output.shape[0] * product(axis.size for axis in axes)
     work = 2 * positions * weights.groups * weights.results * packing.depth
-    ctx.call(kernel, operands, [*slots.sizes, *fused.sizes], slots.resolve(kernel.tasks()), work)
+    sizes = [*slots.sizes, *(size for part in parts for size in part.sizes)]
+    ctx.call(kernel, operands, sizes, slots.resolve(kernel.tasks()), work)
 
 
 def _output_loops(
@@ -343,8 +366,14 @@ def direct_sums(
     bias: Operand | None,
     window: Window,
     output: Operand,
+    *,
+    scale: Fused | None = None,
+    zero_point: Operand | None = None,
 ) -> None:
-    """One convolution with few channels in each group, by kernels/depthwise.py."""
+    """One convolution with few channels in each group, by kernels/depthwise.py.
+
+    ``zero_point`` is subtracted from the input's elements; ``scale`` is what is done to sums before the epilogue.
+    """
     slots = Slots()
     sliding, out_strides = slide(ctx, slots, source, window, output, dtype.itemsize)
     lanes = ctx.target.lanes(dtype.itemsize)
@@ -371,8 +400,13 @@ def direct_sums(
         None if bias is None else bias.dtype,
         fused.program,
         len(slots.sizes),
+        None if scale is None else scale.program,
+        zero_point is not None,
     )
+    parts = [fused] if scale is None else [scale, fused]
     operands = [output, source.operand, prepare(ctx, dtype, packing, weights)]
-    operands += [*([] if bias is None else [bias]), *fused.operands]
+    operands += [operand for operand in (bias, zero_point) if operand is not None]
+    operands += [operand for part in parts for operand in part.operands]
+    sizes = [*slots.sizes, *(size for part in parts for size in part.sizes)]
     work = 2 * product(output.shape) * packing.depth
-    ctx.call(kernel, operands, [*slots.sizes, *fused.sizes], slots.resolve(sliding_tasks(sliding)), work)
+    ctx.call(kernel, operands, sizes, slots.resolve(sliding_tasks(sliding)), work)
