@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["ALL", "DType", "from_name", "from_numpy", "from_onnx"]
+__all__ = ["ALL", "DType", "carrier", "from_name", "from_numpy", "from_onnx"]
 
 
 _ORT_NAMES = {
@@ -61,6 +61,11 @@ class DType:
         """The name in ONNX Runtime's type strings: ``tensor(float)`` and so on."""
         return _ORT_NAMES.get(self.name, self.name)
 
+    @property
+    def memory(self) -> np.dtype[Any]:
+        """The numpy dtype of what native code holds of one element: handles for strings."""
+        return np.dtype(np.int64) if self.kind == "s" else self.numpy
+
     @cached_property
     def numpy(self) -> np.dtype[Any]:
         """The numpy dtype of one unpacked element (ml_dtypes where numpy has none)."""
@@ -107,6 +112,17 @@ float6_e3m2fn = DType("float6_e3m2fn", 28, "f", 6)
 ALL: tuple[DType, ...] = tuple(value for value in list(globals().values()) if isinstance(value, DType))
 _BY_ONNX = {dtype.onnx: dtype for dtype in ALL}
 _BY_NAME = {dtype.name: dtype for dtype in ALL}
+
+
+uint128 = DType("uint128", -1, "u", 128)
+"""A word that only native code knows: it moves complex numbers of two float64."""
+
+_CARRIERS = {string: int64, complex64: uint64, complex128: uint128}
+
+
+def carrier(dtype: DType) -> DType:
+    """What native code takes elements for that it only moves: integers that stand for strings and complex numbers."""
+    return _CARRIERS.get(dtype, dtype)
 
 
 def from_onnx(code: int) -> DType:

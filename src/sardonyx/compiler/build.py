@@ -21,7 +21,8 @@ from sardonyx.ops.registry import foreign_operators
 from sardonyx.options import SessionOptions
 from sardonyx.passes.pipeline import optimise
 from sardonyx.runtime.control import body_program, control_step
-from sardonyx.runtime.program import NativeCode, NativeStep, Program, Step
+from sardonyx.runtime.program import NativeCode, Program, Step
+from sardonyx.runtime.texts import native_step
 
 __all__ = ["compile_model", "link"]
 
@@ -81,7 +82,7 @@ def _linked(steps: Sequence[CompiledStep], code: NativeCode) -> tuple[Step, ...]
 
 def _linked_step(step: CompiledStep, code: NativeCode) -> Step:
     if isinstance(step, CompiledRegion):
-        return NativeStep(step.region, code, step.weights)
+        return native_step(step.region, code, step.weights)
     if isinstance(step, CompiledControl):
         bodies = [
             body_program(body.inputs, body.captured, body.outputs, _linked(body.steps, code), body.constants)

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy.typing as npt
 import onnx_ir as ir
 
+from sardonyx.compiler.carriers import carried
 from sardonyx.compiler.driver import Driver
 from sardonyx.compiler.fallback import host_step, python_step
 from sardonyx.compiler.memory import plan_memory
@@ -139,8 +140,9 @@ class _Compiler:
 
     def _step(self, step: Step) -> CompiledStep:
         if isinstance(step, NodeRegion):
-            space = lower_region(step, self.info, self.target, self.exact_convolution)
-            self.regions.append(_compile_region(space, len(self.regions), self.kernels))
+            mapped, strings = carried(step, self.info)
+            space = lower_region(step, mapped, self.target, self.exact_convolution)
+            self.regions.append(_compile_region(space, self.info, strings, len(self.regions), self.kernels))
             return self.regions[-1]
         if isinstance(step, Branching):
             return self._control(step)
@@ -192,8 +194,10 @@ def _name(value: ir.Value | None) -> str:
     return "" if value is None else value.name or ""
 
 
-def _compile_region(space: Workspace, number: int, kernels: dict[str, Kernel]) -> CompiledRegion:
-    nodes, info, target = space.region, space.info, space.target
+def _compile_region(
+    space: Workspace, info: GraphInfo, strings: tuple[str, ...] | None, number: int, kernels: dict[str, Kernel]
+) -> CompiledRegion:
+    nodes, target = space.region, space.target
     for call in [*space.calls, *space.prepare_calls]:
         kernels.setdefault(symbol_name(call.kernel, target), call.kernel)
     names, sources = _bind_symbols(nodes, info)
@@ -210,10 +214,10 @@ def _compile_region(space: Workspace, number: int, kernels: dict[str, Kernel]) -
     )
     table = _SizeTable(driver, set(names))
     inputs = tuple(
-        InputSpec(value.name or "", space.dtype(value), table.input_dims(info.of(value))) for value in nodes.inputs
+        InputSpec(value.name or "", info.dtype(value), table.input_dims(info.of(value))) for value in nodes.inputs
     )
     outputs = tuple(
-        OutputSpec(value.name or "", space.dtype(value), tuple(table.size(d) for d in space.shape(value)))
+        OutputSpec(value.name or "", info.dtype(value), tuple(table.size(d) for d in space.shape(value)))
         for value in nodes.outputs
     )
     description = repr((space.calls, space.prepare_calls, names, inputs, outputs, number))
@@ -236,6 +240,7 @@ def _compile_region(space: Workspace, number: int, kernels: dict[str, Kernel]) -
         run=f"{name}_run",
         prepare=f"{name}_prepare" if space.prepare_calls else "",
         prepare_calls=len(space.prepare_calls),
+        strings=strings,
     )
     return CompiledRegion(region, space.weights, space.calls, text)
 

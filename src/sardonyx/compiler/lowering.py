@@ -14,7 +14,7 @@ from sardonyx import dtypes
 from sardonyx.compiler.maps import broadcast_copy
 from sardonyx.compiler.points import PointBuilder, loop_positions
 from sardonyx.compiler.strides import mergeable
-from sardonyx.dtypes import DType
+from sardonyx.dtypes import DType, carrier
 from sardonyx.graph.info import TensorInfo
 from sardonyx.kernels.spec import Kernel, Operand
 from sardonyx.ops.base import Anchor, Fused
@@ -91,7 +91,7 @@ class Lowering:
         return self.space.prepared(dtype, count, kernel, operands, sizes, tasks)
 
     def constant(self, array: npt.NDArray[np.generic]) -> Operand:
-        return self.space.weight(array, dtypes.from_numpy(array.dtype))
+        return self.space.weight(array, carrier(dtypes.from_numpy(array.dtype)))
 
     def copy(self, source: Operand, destination: Operand) -> None:
         """Copies between views of one shape and dtype."""

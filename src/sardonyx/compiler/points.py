@@ -150,7 +150,7 @@ class PointBuilder:
 
     def _constant(self, info: TensorInfo) -> int | None:
         """A value with one known element needs no load."""
-        if info.const is not None and info.const.size == 1 and info.dtype is not None and info.dtype.kind in "fiub":
+        if info.const is not None and info.const.size == 1 and info.const.dtype.kind != "c" and info.dtype is not None:
             element = info.const.reshape(-1)[0]
             number = float(element) if info.dtype.is_float else int(element)
             return self.add(Constant(number, info.dtype))

@@ -96,10 +96,7 @@ class Workspace:
         return shape
 
     def dtype(self, value: ir.Value) -> DType:
-        dtype = self.info.of(value).dtype
-        if dtype is None:
-            raise AssertionError(f"{value.name!r} has no known dtype in a native region")
-        return dtype
+        return self.info.dtype(value)
 
     def bytes_of(self, value: ir.Value) -> Dim:
         return product(self.shape(value)) * self.dtype(value).itemsize

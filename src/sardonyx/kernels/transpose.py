@@ -61,8 +61,12 @@ class Transpose:
     ) -> tuple[Transpose, list[Dim], Dim]:
         """The kernel, its i64 arguments and its number of tasks for a copy of sizes on the caller's side.
 
-        Dimensions may come in any order; those that are adjacent on both sides become one.
+        Dimensions may come in any order; those that are adjacent on both sides become one. Elements of 16 bytes are
+        copied as pairs.
         """
+        if dtype.itemsize == 16:
+            source, dest = ([*(2 * step for step in strides), 1] for strides in (source_strides, dest_strides))
+            return Transpose.plan([*extents, 2], source, dest, dtypes.uint64)
         axes = [axis for axis in zip(extents, source_strides, dest_strides, strict=True) if axis[0] != 1]
         axes.sort(key=functools.cmp_to_key(_outer_first))
         slots = Slots()

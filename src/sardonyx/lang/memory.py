@@ -32,7 +32,7 @@ class Memory(BuilderBase):
     def load(self, pointer: Pointer, lanes: int = 1, mask: Value | None = None) -> Value:
         """``lanes`` elements from consecutive addresses (no alignment beyond the element's is assumed)."""
         type_ = Type(pointer.dtype, lanes)
-        align = pointer.dtype.itemsize
+        align = _alignment(pointer.dtype)
         if mask is None:
             raw = self.ir.load(pointer.ir, typ=type_.llvm_memory, align=align)
         elif lanes == 1:
@@ -48,7 +48,7 @@ class Memory(BuilderBase):
     def store(self, pointer: Pointer, value: Value, mask: Value | None = None) -> None:
         """All lanes to consecutive addresses; the value's dtype must be the pointer's."""
         self._check_dtype(pointer, value)
-        raw, align = self._to_memory(value), pointer.dtype.itemsize
+        raw, align = self._to_memory(value), _alignment(pointer.dtype)
         if mask is None:
             self.ir.store(raw, pointer.ir, align=align)
             return
@@ -156,3 +156,8 @@ class Memory(BuilderBase):
     def _check_dtype(self, pointer: Pointer, value: Value) -> None:
         if value.dtype != pointer.dtype:
             raise TypeError(f"store of {value.type} through a pointer to {pointer.dtype}")
+
+
+def _alignment(dtype: DType) -> int:
+    """What memory surely is aligned to; numpy aligns complex numbers as their parts."""
+    return min(dtype.itemsize, 8)

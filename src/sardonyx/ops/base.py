@@ -125,6 +125,11 @@ class Op:
         """
         raise NotImplementedError(type(self).__name__)
 
+    def carries(self, ctx: InferContext) -> bool:
+        """Whether the operator only moves its elements (or compares strings for equality), so that it works alike on
+        integers that stand for strings or complex numbers."""
+        return False
+
     def hosts(self, ctx: InferContext) -> bool:
         """Whether ``host`` computes the node where it has no lowering for these inputs."""
         return False
@@ -249,6 +254,9 @@ def computable(dtype: DType, kinds: str = "fiub") -> bool:
 class View(Op):
     """The outputs are strided views of input 0, where the strides allow it."""
 
+    def carries(self, ctx: InferContext) -> bool:
+        return True
+
     def view(self, ctx: InferContext, outputs: Sequence[TensorInfo], source: Operand) -> Sequence[Operand] | None:
         """The outputs as views of ``source``; None where its memory order does not allow it (it is then copied first).
 
@@ -282,6 +290,9 @@ class IndexContext(Protocol):
 
 class Indexed(Op):
     """Output element i is one input element, found by ``index``."""
+
+    def carries(self, ctx: InferContext) -> bool:
+        return True
 
     def lowers(self, ctx: InferContext) -> bool:
         """Whether ``index`` can be given for these inputs (constants known, mode supported ...)."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
+
+import numpy.typing as npt
 
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
@@ -11,6 +14,7 @@ from sardonyx.graph.info import TensorInfo
 from sardonyx.kernels.spec import Operand
 from sardonyx.lang import Value, promoted
 from sardonyx.ops.base import Elementwise, InferContext, View, computable
+from sardonyx.ops.cast_text import from_text, to_text
 from sardonyx.ops.registry import op
 from sardonyx.symbols import Dim
 
@@ -35,6 +39,14 @@ def _named(ctx: InferContext, code: int) -> DType:
         return dtypes.from_onnx(code)
     except KeyError:
         ctx.fail(f"attribute 'to' is {code}, which is no element type of ONNX")
+
+
+def _concerns_text(source: DType | None, target: DType | None) -> bool:
+    return source is not None and target is not None and dtypes.string in (source, target)
+
+
+def _cast_text(x: npt.NDArray[Any], dtype: DType, saturate: bool) -> npt.NDArray[Any]:
+    return to_text(x) if dtype is dtypes.string else from_text(x, dtype, saturate=saturate)
 
 
 def _check_round_mode(ctx: InferContext, mode: str) -> None:
@@ -68,6 +80,12 @@ class Cast(Elementwise):
         _check_round_mode(ctx, self.round_mode)
         return (_named(ctx, self.to),)
 
+    def hosts(self, ctx: InferContext) -> bool:
+        return _concerns_text(ctx.input(0).dtype, _named(ctx, self.to))
+
+    def host(self, *values: Any) -> Sequence[Any]:
+        return (_cast_text(values[0], dtypes.from_onnx(self.to), bool(self.saturate)),)
+
     def lowers(self, inputs: Sequence[DType | None]) -> bool:
         return super().lowers(inputs) and computable(dtypes.from_onnx(self.to))
 
@@ -95,6 +113,13 @@ class CastLike(Elementwise):
         _check_round_mode(ctx, self.round_mode)
         return (ctx.input(1).dtype,)
 
+    def hosts(self, ctx: InferContext) -> bool:
+        return _concerns_text(ctx.input(0).dtype, ctx.input(1).dtype)
+
+    def host(self, *values: Any) -> Sequence[Any]:
+        x, like = values
+        return (_cast_text(x, dtypes.from_numpy(like.dtype), bool(self.saturate)),)
+
     def result_shape(self, ctx: InferContext) -> tuple[Dim, ...] | None:
         return ctx.input(0).shape
 
@@ -112,4 +137,4 @@ class BitCast(View):
         return (TensorInfo(dtype, x.shape),)
 
     def view(self, ctx: InferContext, outputs: Sequence[TensorInfo], source: Operand) -> Sequence[Operand] | None:
-        return (replace(source, dtype=dtypes.from_onnx(self.to)),)
+        return (replace(source, dtype=outputs[0].dtype or source.dtype),)

@@ -37,6 +37,9 @@ class Equal(Comparison):
     kinds = "fiub"
     operator = "=="
 
+    def carries(self, ctx: InferContext) -> bool:
+        return ctx.input(0).dtype is dtypes.string
+
     def symbolic(self, *values: Dim) -> Dim | None:
         return symbolic_equal(*values)
 

@@ -46,6 +46,9 @@ class Concat(Anchor):
         joined = tuple(v for values in contents for v in values) if len(contents) == len(inputs) else None
         return (carried(inputs[0].dtype, result, joined),)
 
+    def carries(self, ctx: InferContext) -> bool:
+        return True
+
     def lowers(self, ctx: InferContext) -> bool:
         dtype = ctx.input(0).dtype
         return dtype is not None and dtype.kind in "fiub" and all(info is not None for info in ctx.inputs)
@@ -84,6 +87,9 @@ class Tile(Anchor):
             count = repeats[0]
             repeated = repeated * count if isinstance(count, int) and len(repeated) * count <= 64 else None
         return (carried(data.dtype, shape, repeated),)
+
+    def carries(self, ctx: InferContext) -> bool:
+        return True
 
     def lowers(self, ctx: InferContext) -> bool:
         return integers(ctx, 1) is not None and ctx.input(0).shape is not None

@@ -73,6 +73,9 @@ class ConstantOfShape(Anchor):
         small = isinstance(count, int) and count <= 64 and dtype.kind in "iub"
         return (carried(dtype, sizes, (int(fill[0]),) * count if small and isinstance(count, int) else None),)
 
+    def carries(self, ctx: InferContext) -> bool:
+        return True
+
     def lowers(self, ctx: InferContext) -> bool:
         return integers(ctx, 0) is not None
 
@@ -155,6 +158,9 @@ class OneHotOp(Anchor):
         if isinstance(depth, int) and depth < 0:
             ctx.fail(f"depth must not be negative, got {depth}")
         return depth
+
+    def carries(self, ctx: InferContext) -> bool:
+        return True
 
     def lowers(self, ctx: InferContext) -> bool:
         return self._depth(ctx) is not None

@@ -12,6 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from sardonyx import dtypes
+from sardonyx.dtypes import DType
 from sardonyx.errors import InvalidModelError, ModelTooLargeError
 from sardonyx.graph.info import ElementInfo, TensorInfo
 from sardonyx.graph.model import Model
@@ -62,6 +63,13 @@ class GraphInfo:
     def of(self, value: ir.Value) -> TensorInfo:
         """The info of a value; an empty one for a value that was never inferred."""
         return self.values.get(value) or TensorInfo()
+
+    def dtype(self, value: ir.Value) -> DType:
+        """The dtype of a value that is known to have one."""
+        dtype = self.of(value).dtype
+        if dtype is None:
+            raise AssertionError(f"{value.name!r} has no known dtype")
+        return dtype
 
     # -- building ------------------------------------------------------------------------------------------------
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import onnx_ir as ir
 
-from sardonyx.dtypes import DType
+from sardonyx.dtypes import DType, carrier
 from sardonyx.graph.info import TensorInfo
-from sardonyx.ops.base import Anchor, Control, Elementwise, Indexed, View
+from sardonyx.ops.base import Anchor, Control, Elementwise, Indexed, InferContext, View
 from sardonyx.ops.inference import GraphInfo
 
-__all__ = ["is_hosted", "is_known", "is_lowered", "is_served", "native_dtype"]
+__all__ = ["carried_info", "is_hosted", "is_known", "is_lowered", "is_served", "native_dtype"]
 
 
 def is_known(info: TensorInfo) -> bool:
@@ -19,7 +21,16 @@ def is_known(info: TensorInfo) -> bool:
 
 def native_dtype(dtype: DType | None) -> bool:
     """Whether buffers of this dtype can be held by native code."""
-    return dtype is not None and dtype.kind in "fiub"
+    return dtype is not None
+
+
+def carried_info(info: TensorInfo) -> TensorInfo:
+    """What a record sees of a value whose elements it only moves."""
+    return info if info.dtype is None else replace(info, dtype=carrier(info.dtype))
+
+
+def _carried_context(ctx: InferContext) -> InferContext:
+    return replace(ctx, inputs=tuple(info and carried_info(info) for info in ctx.inputs))
 
 
 def is_lowered(node: ir.Node, info: GraphInfo) -> bool:
@@ -33,6 +44,10 @@ def is_lowered(node: ir.Node, info: GraphInfo) -> bool:
     if outputs and all(is_known(output) for output in outputs):
         return True
     record, ctx = info.records[node], info.contexts[node]
+    if any(value.dtype is not None and value.dtype.kind in "cs" for value in (*inputs, *outputs)):
+        if record is None or not record.carries(ctx):
+            return False
+        ctx = _carried_context(ctx)
     match record:
         case Elementwise():
             return record.lowers([None if i is None else i.dtype for i in ctx.inputs])

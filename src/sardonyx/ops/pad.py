@@ -101,7 +101,7 @@ class Pad(Indexed):
         if self.mode != "constant" or ctx.optional(2) is None:
             return 0
         constant = ctx.const(2)
-        if constant is not None and constant.size == 1:
+        if constant is not None and constant.size == 1 and constant.dtype.kind != "c":
             number = constant.reshape(-1)[0]
             return float(number) if constant.dtype.kind not in "iub" else int(number)
         given = ctx.input(2)

@@ -52,6 +52,9 @@ class ScatterElementsOp(Anchor):
                 ctx.require_equal(updates.shape[place], size, message)
         return (TensorInfo(data.dtype, data.shape),)
 
+    def carries(self, ctx: InferContext) -> bool:
+        return self.reduction == "none"
+
     def lowers(self, ctx: InferContext) -> bool:
         return _is_computable(ctx) and bool(ctx.input(0).shape)
 
@@ -91,6 +94,9 @@ class ScatterND(Anchor):
                     for have, want in zip(updates.shape, expected, strict=True):
                         ctx.require_equal(have, want, message)
         return (TensorInfo(data.dtype, data.shape),)
+
+    def carries(self, ctx: InferContext) -> bool:
+        return self.reduction == "none"
 
     def lowers(self, ctx: InferContext) -> bool:
         indices = ctx.input(1)

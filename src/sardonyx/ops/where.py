@@ -36,5 +36,8 @@ class Where(Elementwise):
             ctx.fail(f"input 0 (condition) must be bool, got {ctx.input(0).dtype}")
         return (ctx.input(1).dtype or ctx.input(2).dtype,)
 
+    def carries(self, ctx: InferContext) -> bool:
+        return True
+
     def lowers(self, inputs: Sequence[DType | None]) -> bool:
         return inputs[0] in (None, dtypes.bool_) and super().lowers(inputs)

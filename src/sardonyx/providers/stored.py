@@ -28,6 +28,7 @@ from sardonyx.runtime.program import (
     Step,
     ValueSpec,
 )
+from sardonyx.runtime.texts import native_step
 
 if TYPE_CHECKING:
     from sardonyx.graph import Source
@@ -100,7 +101,7 @@ class _Reader:
     def _step(self, data: Mapping[str, Any]) -> Step:
         if "region" in data:
             weights = [_array_in(weight, self.files, self.blobs) for weight in data["weights"]]
-            return NativeStep(self.regions[data["region"]["name"]], self.code, weights)
+            return native_step(self.regions[data["region"]["name"]], self.code, weights)
         if "bodies" in data:
             bodies = [self._body(body) for body in data["bodies"]]
             return control_step(data["kernel"], data["name"], data["inputs"], data["outputs"], bodies, data["settings"])

@@ -118,7 +118,7 @@ class NativeStep:
         self._plan = _PLAN(code.addresses[region.plan])
         self._run = _RUN(code.addresses[region.run])
         self._prepare = _PREPARE(code.addresses[region.prepare]) if region.prepare else None
-        self._dtypes = [i.dtype.numpy for i in region.inputs]
+        self._dtypes = [i.dtype.memory for i in region.inputs]
         self._elements = [s for s in region.symbols if not isinstance(s, DimOf)]
         self._first_input = 2 + region.weights
         self._plans: OrderedDict[Any, _Plan] = OrderedDict()
@@ -256,7 +256,7 @@ class NativeStep:
         self._check_dims(arrays, numbers)
         if status:
             raise IncompatibleSizesError(f"{region.checks[status - 1]} (inputs of shapes {[a.shape for a in arrays]})")
-        outputs = [(tuple(_number(d, numbers) for d in o.dims), o.dtype.numpy) for o in region.outputs]
+        outputs = [(tuple(_number(d, numbers) for d in o.dims), o.dtype.memory) for o in region.outputs]
         arena = _number(region.arena, numbers)
         total = arena + sum(_product(shape) * dtype.itemsize for shape, dtype in outputs)
         self._check_limit(total, f"a run with inputs of shapes {[a.shape for a in arrays]}")

@@ -108,7 +108,8 @@ class Region:
 
     ``arena`` and ``prepared`` are sizes in bytes; ``weights`` is how many weight pointers the region takes; ``checks``
     are the messages of the conditions that ``plan`` tests. ``plan``, ``prepare`` and ``run`` are the linker symbols
-    (``prepare`` is empty when nothing is prepared).
+    (``prepare`` is empty when nothing is prepared). ``strings`` are those that handles 0, 1 ... of constants stand for;
+    None for a region without strings.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Region:
     run: str = ""
     prepare: str = ""
     prepare_calls: int = 0
+    strings: tuple[str, ...] | None = None
     dynamic: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
@@ -150,6 +152,7 @@ class Region:
             "calls": [[c.kernel, list(c.nodes)] for c in self.calls],
             "checks": list(self.checks),
             "profiled": self.profiled,
+            "strings": self.strings,
             "functions": [self.plan, self.run, self.prepare, self.prepare_calls],
         }
 
@@ -179,6 +182,7 @@ class Region:
             run=run,
             prepare=prepare,
             prepare_calls=prepare_calls,
+            strings=None if data["strings"] is None else tuple(data["strings"]),
         )
 
 

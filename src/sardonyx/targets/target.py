@@ -35,8 +35,8 @@ class Target:
     caches: Caches = field(default_factory=Caches)
 
     def lanes(self, itemsize: int) -> int:
-        """Elements of ``itemsize`` bytes in one vector register (at least one)."""
-        return max(1, self.vector_bytes // itemsize)
+        """Elements of ``itemsize`` bytes in one vector register (at least one; one of those over 8 bytes)."""
+        return max(1, self.vector_bytes // itemsize) if itemsize <= 8 else 1
 
     @property
     def has_rounding(self) -> bool:
