@@ -82,7 +82,7 @@ def attention(
         scale=scale,
         mask=None if mask is None else dtypes.from_numpy(mask.dtype),
         mask_strides=mask_strides,
-        causal=causal,
+        right=0 if causal else None,
         past=size(past),
     )
     shape = key_panels(target, dtype)

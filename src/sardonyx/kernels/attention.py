@@ -63,10 +63,14 @@ class Attention:
 
     Strides are those of batch, head and row; elements of a row are adjacent (of keys only with ``adjacent_keys``).
     ``dtype`` is that of all four in memory; half precision is computed in float32. ``mask`` is the dtype of an additive
-    or boolean (True: attend) mask with strides of batch, head, query and key. ``causal``: query i sees the keys up to
-    i + ``past``. ``softcap`` c, unless 0, bounds scaled scores by c * tanh(score / c). ``zero_masked``: a row that sees
-    no key gives 0, not NaN. Buffers: queries, keys, packed keys (of batch * heads / group, in the order of ``Pack``),
-    values, output, mask.
+    or boolean (True: attend) mask with strides of batch, head, query and key. ``softcap`` c, unless 0, bounds scaled
+    scores by c * tanh(score / c). ``zero_masked``: a row that sees no key gives 0, not NaN.
+
+    Query i stands at p = i + ``past`` and sees the keys from p - ``left`` to p + ``right`` (None: all on that side).
+    ``lengths``, the integer type of one number for each element of the batch, says how many keys there are in truth;
+    ``past`` is then lengths[b] - queries, and with ``clamped`` at least 0. With ``sink`` each head has a score of its
+    own that takes part in the softmax and has no value. Buffers: queries, keys, packed keys (of batch * heads / group,
+    in the order of ``Pack``), values, output, then mask, lengths and sinks where there are such.
     """
 
     dtype: DType
@@ -83,11 +87,15 @@ class Attention:
     scale: float
     mask: DType | None = None
     mask_strides: tuple[Dim, Dim, Dim, Dim] = (0, 0, 0, 0)
-    causal: bool = False
+    left: int | None = None
+    right: int | None = None
     past: Dim = 0
     softcap: float = 0.0
     adjacent_keys: bool = True
     zero_masked: bool = False
+    lengths: DType | None = None
+    clamped: bool = False
+    sink: bool = False
 
     @property
     def name(self) -> str:
@@ -136,7 +144,19 @@ class _Emitter:
             self.packed = b.buffer(2, self.dtype).at((self.batch * key_heads + key_head) * panels)
             self.v = self.start(3, spec.v_strides, self.batch, key_head)
             self.out = self.start(4, spec.out_strides, self.batch, self.head, self.row)
+            self.known, self.past = self.extent()
             self.tile()
+
+    def extent(self) -> tuple[Value, Value]:
+        """The number of keys of this element of the batch, and the place of query 0 among them."""
+        b, spec = self.b, self.spec
+        keys = self.dim(spec.keys)
+        if spec.lengths is None:
+            return keys, self.dim(spec.past)
+        given = b.buffer(5 + (spec.mask is not None), spec.lengths).load(self.batch).to(dtypes.int64)
+        length = b.maximum(b.minimum(given, keys), 0)
+        past = length - self.dim(spec.queries)
+        return length, b.maximum(past, 0) if spec.clamped else past
 
     def tile_rows(self, tile: Value) -> tuple[Value, Value]:
         """The first row of a tile and how many it has; equal heights where the number of rows is constant."""
@@ -171,16 +191,22 @@ class _Emitter:
 
     def tile(self) -> None:
         b, spec = self.b, self.spec
-        lowest = b.const(float("-inf"), Type(self.dtype))
+        top, total = b.const(float("-inf"), Type(self.dtype)), b.zero(Type(self.dtype))
+        if spec.sink:
+            place = 5 + (spec.mask is not None) + (spec.lengths is not None)
+            top, total = b.buffer(place, spec.dtype).load(self.head).to(self.dtype), b.const(1.0, Type(self.dtype))
         with b.loop(self.count) as row:
-            self.top.store(lowest, row)
-            self.total.store(b.zero(Type(self.dtype)), row)
+            self.top.store(top, row)
+            self.total.store(total, row)
             with b.loop(self.sums_step, 0, self.lanes) as column:
                 self.sums.store(b.zero(self.type), row * self.sums_step + column)
-        end = self.dim(spec.keys)
-        if spec.causal:
-            end = b.maximum(b.minimum(end, self.row + self.count + self.dim(spec.past)), 0)
-        with b.loop(end, 0, KEYS) as first:
+        begin, end = b.i64(0), self.known
+        if spec.right is not None:
+            end = b.maximum(b.minimum(end, self.row + self.count + self.past + spec.right), 0)
+        if spec.left is not None:  # whole panels
+            begin = b.index_div(b.maximum(self.row + self.past - spec.left, 0), b.i64(self.shape.columns))
+            begin = begin * self.shape.columns
+        with b.loop(end, begin, KEYS) as first:
             keys = b.minimum(end - first, KEYS)
             self.block_scores(first, keys)
             self.normalise(first, keys, end)
@@ -249,9 +275,12 @@ class _Emitter:
         if spec.softcap:
             value = tanh(value * (1 / spec.softcap)) * spec.softcap
         limit = end
-        if spec.causal:
-            limit = b.minimum(end, self.row + row + self.dim(spec.past) + 1)
+        if spec.right is not None:
+            limit = b.minimum(end, self.row + row + self.past + (spec.right + 1))
         inside = b.tail_mask(b.maximum(limit - place, 0), self.lanes)
+        if spec.left is not None:
+            before = self.row + row + self.past - spec.left - place
+            inside = inside & ~b.tail_mask(b.maximum(before, 0), self.lanes)
         if spec.mask is not None:
             value = self.masked(row, place, value, inside)
         return b.select(inside, value, float("-inf"))

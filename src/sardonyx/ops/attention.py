@@ -37,13 +37,16 @@ def fits_kernel(dtype: DType | None, width: Dim) -> bool:
 @dataclass(frozen=True)
 class _Parts:
     """The operands of one attention, each (batch, heads, rows, elements); the mask has any shape that broadcasts to
-    (batch, heads, queries, keys)."""
+    (batch, heads, queries, keys). ``lengths`` has the number of keys of each element of the batch, ``sink`` a score of
+    each head."""
 
     query: Operand
     key: Operand
     value: Operand
     out: Operand
     mask: Operand | None
+    lengths: Operand | None = None
+    sink: Operand | None = None
 
 
 def _emit(
@@ -51,12 +54,14 @@ def _emit(
     parts: _Parts,
     scale: float,
     *,
-    causal: bool = False,
+    left: int | None = None,
+    right: int | None = None,
     past: Dim = 0,
     softcap: float = 0.0,
     zero_masked: bool = False,
+    clamped: bool = False,
 ) -> None:
-    """Packs the keys where that pays and runs the kernel."""
+    """Packs the keys where that pays and runs the kernel; see there for what the options mean."""
     q, k, v = parts.query, parts.key, parts.value
     (batch, heads, queries, depth), (_, key_heads, keys, _) = q.shape, k.shape
     width = v.shape[3]
@@ -96,13 +101,18 @@ def _emit(
         scale=scale,
         mask=None if parts.mask is None else parts.mask.dtype,
         mask_strides=_mask_strides(slots, parts.mask, (batch, heads, queries, keys)),
-        causal=causal,
+        left=left,
+        right=right,
         past=slots.add(past),
         softcap=softcap,
         adjacent_keys=adjacent,
         zero_masked=zero_masked,
+        lengths=None if parts.lengths is None else parts.lengths.dtype,
+        clamped=clamped,
+        sink=parts.sink is not None,
     )
-    operands = [q, k, packed, v, parts.out, *([] if parts.mask is None else [parts.mask])]
+    optional = [part for part in (parts.mask, parts.lengths, parts.sink) if part is not None]
+    operands = [q, k, packed, v, parts.out, *optional]
     tasks = batch * heads * query_tiles(ctx.target, dtype, queries)
     ctx.call(kernel, operands, slots.sizes, tasks, 2 * batch * heads * queries * keys * (depth + width))
 
@@ -142,6 +152,17 @@ def _check_mask(ctx: InferContext, scores: Sequence[Dim]) -> None:
         require_broadcast(ctx, own, size, message)
 
 
+def _check_dtypes(ctx: InferContext) -> None:
+    """Queries, keys, values and the scores of heads have one element type; numbers of keys are integers."""
+    dtype, lengths = ctx.input(0).dtype, ctx.optional(4)
+    for index in (1, 2, 5):
+        info = ctx.optional(index)
+        if info is not None and info.dtype != dtype:
+            ctx.fail(f"input {index} must be {dtype}, as the queries are, got {info.dtype}")
+    if lengths is not None and lengths.dtype not in (dtypes.int32, dtypes.int64):
+        ctx.fail(f"numbers of keys must be int32 or int64, got {lengths.dtype}")
+
+
 def _rows(ctx: LowerContext, index: int) -> Operand:
     """An input whose last dimension is adjacent in memory."""
     operand = ctx.input(index)
@@ -150,23 +171,41 @@ def _rows(ctx: LowerContext, index: int) -> Operand:
 
 @op("Attention", domain="sardonyx")
 class FusedAttention(Anchor):
-    """softmax(scale * Q K^T + mask) V over (batch, heads, rows, elements); what passes/attention.py makes.
+    """softmax(scale * Q K^T + mask) V over (batch, heads, rows, elements); what passes/attention.py makes, and what the
+    attention operators outside the standard are expanded to.
 
-    Inputs: Q, K, V and optionally an additive or boolean mask that broadcasts to the scores. ``causal``: query i sees
-    the keys up to i. With ``transposed_output`` the result lies in memory as (batch, rows, heads, elements), so that
-    the transposition that follows costs nothing. A row that sees no key gives NaN, as Softmax does.
+    Inputs: Q, K and V, whose heads may be fewer, and optionally: an additive or boolean mask that broadcasts to the
+    scores; int32 or int64 numbers of keys, one for each element of the batch; scores, one for each head, that take part
+    in the softmax and have no value.
+
+    ``causal``: query i sees the keys up to i + past, and with ``window`` only the last ``window`` of those. The past is
+    the number of keys less that of queries, but none unless ``cached`` (with numbers of keys: at least 0). With
+    ``transposed_output`` the result lies in memory as (batch, rows, heads, elements), so that the transposition that
+    follows costs nothing. A row that sees no key gives NaN, as Softmax does, or 0 with ``zero_masked``.
     """
 
     scale: float = 1.0
+    cached: int = 0
     causal: int = 0
+    softcap: float = 0.0
     transposed_output: int = 0
+    window: int = 0
+    zero_masked: int = 0
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
         q, k, v = (ctx.input(index).shape for index in range(3))
+        _check_dtypes(ctx)
         if q is None or k is None or v is None:
             return (TensorInfo(ctx.input(0).dtype, None),)
         _check_sizes(ctx, q, k, v)
         _check_mask(ctx, (*q[:3], k[2]))
+        for index, size in ((4, q[0]), (5, q[1])):
+            info = ctx.optional(index)
+            if info is not None and info.shape is not None:
+                message = f"input {index} must have shape [{size}], got {[*map(str, info.shape)]}"
+                if len(info.shape) != 1:
+                    ctx.fail(message)
+                ctx.require_equal(info.shape[0], size, message)
         return (TensorInfo(ctx.input(0).dtype, (*q[:3], v[3])),)
 
     def lowers(self, ctx: InferContext) -> bool:
@@ -178,15 +217,27 @@ class FusedAttention(Anchor):
     def lower(self, ctx: LowerContext) -> None:
         out = ctx.output(0, (0, 2, 1, 3) if self.transposed_output else None)
         mask = None if ctx.infer.optional(3) is None else ctx.input(3)
-        parts = _Parts(_rows(ctx, 0), ctx.input(1), _rows(ctx, 2), out, mask)
-        _emit(ctx, parts, self.scale, causal=bool(self.causal))
+        lengths, sink = (None if ctx.infer.optional(index) is None else ctx.contiguous(index) for index in (4, 5))
+        parts = _Parts(_rows(ctx, 0), ctx.input(1), _rows(ctx, 2), out, mask, lengths, sink)
+        past = maximum(parts.key.shape[2] - parts.query.shape[2], 0) if self.cached else 0
+        _emit(
+            ctx,
+            parts,
+            self.scale,
+            left=self.window - 1 if self.window > 0 else None,
+            right=0 if self.causal else None,
+            past=past,
+            softcap=self.softcap,
+            zero_masked=bool(self.zero_masked),
+            clamped=True,
+        )
 
 
 @op("Attention")
 class Attention(Anchor):
     """Scaled dot-product attention with grouped heads, masks and a key-value cache (ONNX 23 and later).
 
-    Lowered but for score outputs, windows and padded caches (``nonpad_kv_seqlen``); a row that sees no key gives 0.
+    Lowered but for score outputs; a row that sees no key gives 0.
     """
 
     is_causal: int = 0
@@ -224,6 +275,7 @@ class Attention(Anchor):
                 ctx.require_equal(have, want, f"dimension {axis} of the cache is {have}, of what is added {want}")
         ctx.require_equal(before[0], before[1], f"the cache has {before[0]} keys and {before[1]} values")
         _check_mask(ctx, (*full_q[:3], key[2]))
+        self._check_lengths(ctx, full_q[0])
         y = (*full_q[:3], full_v[3])
         if len(q.shape) == 3:
             y = (full_q[0], full_q[2], full_q[1] * full_v[3])
@@ -234,6 +286,18 @@ class Attention(Anchor):
             TensorInfo(q.dtype, (*full_q[:3], key[2])),
         )
         return infos[: ctx.outputs]
+
+    @staticmethod
+    def _check_lengths(ctx: InferContext, batch: Dim) -> None:
+        lengths = ctx.optional(6)
+        if lengths is None or lengths.shape is None:
+            return
+        if ctx.optional(4) is not None:
+            ctx.fail("nonpad_kv_seqlen cannot be used together with past_key")
+        message = f"nonpad_kv_seqlen must have shape [{batch}], got {[*map(str, lengths.shape)]}"
+        if len(lengths.shape) != 1:
+            ctx.fail(message)
+        ctx.require_equal(lengths.shape[0], batch, message)
 
     def _four(self, ctx: InferContext, info: TensorInfo, heads: int | None) -> tuple[Dim, ...] | None:
         """The shape of an input as (batch, heads, rows, elements)."""
@@ -250,9 +314,11 @@ class Attention(Anchor):
 
     def lowers(self, ctx: InferContext) -> bool:
         known = [info for info in ctx.inputs if info is not None]
-        if any(info.shape is None for info in known) or ctx.outputs > 3 or ctx.optional(6) is not None:
-            return False
-        if self.left_window_size >= 0 or self.right_window_size >= 0 or self.softmax_precision == dtypes.float64.onnx:
+        if (
+            any(info.shape is None for info in known)
+            or ctx.outputs > 3
+            or self.softmax_precision == dtypes.float64.onnx
+        ):
             return False
         q, k, v = (ctx.input(index) for index in range(3))
         head, width = self._four(ctx, q, self.q_num_heads), self._four(ctx, v, self.kv_num_heads)
@@ -281,10 +347,20 @@ class Attention(Anchor):
         k, v = (_with_past(ctx, new, index) for index, new in ((1, k), (2, v)))
         out = _split_heads(ctx.output(0), self.q_num_heads)
         mask = None if ctx.infer.optional(3) is None else ctx.input(3)
+        lengths = None if ctx.infer.optional(6) is None else ctx.contiguous(6)
         depth = q.shape[3]
         scale = self.scale if self.scale is not None else 1 / math.sqrt(depth) if isinstance(depth, int) else 1.0
-        parts = _Parts(q, k, v, out, mask)
-        _emit(ctx, parts, scale, causal=bool(self.is_causal), past=past, softcap=self.softcap, zero_masked=True)
+        right = self.right_window_size if self.right_window_size >= 0 else None
+        _emit(
+            ctx,
+            _Parts(q, k, v, out, mask, lengths),
+            scale,
+            left=self.left_window_size if self.left_window_size >= 0 else None,
+            right=0 if self.is_causal else right,
+            past=past,
+            softcap=self.softcap,
+            zero_masked=True,
+        )
 
 
 def _split_heads(operand: Operand, heads: int | None) -> Operand:

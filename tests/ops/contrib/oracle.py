@@ -35,9 +35,12 @@ def node_model(
     domain: str = MICROSOFT,
     constant: Collection[int] = (),
     fixed: Collection[int] = (),
+    fixed_last: bool = False,
     opset: int = 20,
 ) -> onnx.ModelProto:
-    """A model of one node; sizes are symbolic but for those of ``constant`` inputs and of ``fixed`` ones."""
+    """A model of one node; sizes are symbolic but for those of ``constant`` inputs and of ``fixed`` ones; with
+    ``fixed_last`` the last size and those of four or more dimensions but batch and rows are constant, as they are in
+    models of transformers."""
     names = ["" if array is None else f"x{place}" for place, array in enumerate(inputs)]
     ports, initializers = [], []
     for place, (name, array) in enumerate(zip(names, inputs, strict=True)):
@@ -48,6 +51,9 @@ def node_model(
             continue
         kind = helper.np_dtype_to_tensor_dtype(array.dtype)
         shape = [size if place in fixed else None for size in array.shape]
+        if fixed_last and array.ndim > 2:
+            free = (0, 2 if array.ndim == 4 else 1)
+            shape = [None if axis in free else size for axis, size in enumerate(array.shape)]
         ports.append(helper.make_tensor_value_info(name, kind, shape))
     made = [f"y{place}" if wanted else "" for place, wanted in enumerate(outputs)]
     node = helper.make_node(op_type, names, made, name="tested", domain=domain, **attributes)
