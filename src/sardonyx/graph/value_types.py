@@ -75,7 +75,8 @@ def tensor_text(data_type: int) -> str:
 
 
 def decode_type(proto: onnx.TypeProto) -> tuple[str | None, ir.Shape | None]:
-    """The text of a type and, for tensors, its shape; text is None where the proto says nothing."""
+    """The text of a type, and the shape of the tensor or of the tensors in it; text is None where the proto says
+    nothing."""
     kind = proto.WhichOneof("value")
     if kind is None:
         return None, None
@@ -89,7 +90,8 @@ def decode_type(proto: onnx.TypeProto) -> tuple[str | None, ir.Shape | None]:
         return f"map({key},{_inner(proto.map_type.value_type, 'map')})", None
     if kind in ("sequence_type", "optional_type"):
         name = "seq" if kind == "sequence_type" else "optional"
-        return f"{name}({_inner(getattr(proto, kind).elem_type, name)})", None
+        inner = getattr(proto, kind).elem_type
+        return f"{name}({_inner(inner, name)})", decode_type(inner)[1]
     raise InvalidModelError(f"a value of type {kind} is not supported")
 
 
@@ -164,7 +166,7 @@ def value_info(value: ir.Value, text: str | None, shape: ir.Shape | None) -> Val
     text = text or type_text(value) or ""
     match = re.fullmatch(r"tensor\(\w+\)", text)
     dtype = dtypes.from_onnx(ir.DataType[text[len("tensor(") : -1].upper()].value) if match else None
-    dims = None if shape is None else tuple(d if isinstance(d, int) else d.value for d in shape)
+    dims = None if shape is None or match is None else tuple(d if isinstance(d, int) else d.value for d in shape)
     return ValueInfo(value.name or "", text, dtype, dims)
 
 

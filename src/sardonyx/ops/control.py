@@ -130,6 +130,8 @@ class _Carried:
     def _joined(self, place: int, old: TensorInfo, new: TensorInfo) -> TensorInfo:
         if old.dtype is not None and new.dtype is not None and old.dtype != new.dtype:
             self.ctx.fail(f"carried value {place} is {old.dtype} at first, but {new.dtype} after a trip")
+        if new.is_container:  # what the elements of one trip have in common need not hold for the next
+            new = exported(self.ctx, new)
         return join(old, new, self._widen)
 
     def _widen(self, old: Dim, new: Dim) -> Dim:

@@ -14,11 +14,12 @@ import onnx_ir as ir
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
 from sardonyx.errors import InvalidModelError, ModelTooLargeError
-from sardonyx.graph.info import ElementInfo, TensorInfo
+from sardonyx.graph.info import TensorInfo
 from sardonyx.graph.model import Model
 from sardonyx.graph.shape_inference import onnx_output_shapes
 from sardonyx.ops.base import InferContext, Op
 from sardonyx.ops.registry import decode
+from sardonyx.ops.types import type_info
 from sardonyx.symbols import Dim, Expr, free_symbols, symbol
 
 __all__ = [
@@ -227,19 +228,8 @@ def _domain(node: ir.Node) -> str:
 
 
 def declared_type(value: ir.Value) -> TensorInfo:
-    """The type of a value as the reader found it, without sizes."""
-    kind = value.type
-    if isinstance(kind, ir.SequenceType):
-        return TensorInfo(sequence=_element(kind.elem_type))
-    if isinstance(kind, ir.OptionalType):
-        return TensorInfo(optional=_element(kind.elem_type))
-    return TensorInfo(dtypes.from_onnx(int(kind.dtype)) if isinstance(kind, ir.TensorType) else None)
-
-
-def _element(kind: ir.TypeProtocol) -> ElementInfo:
-    if isinstance(kind, ir.SequenceType):
-        return ElementInfo(sequence=_element(kind.elem_type))
-    return ElementInfo(dtypes.from_onnx(int(kind.dtype)) if isinstance(kind, ir.TensorType) else None)
+    """The type of a value as the reader found it; sizes only of what a sequence or an optional holds."""
+    return type_info(value.type, value.shape)
 
 
 def fix_dimensions(model: Model, sizes: Mapping[str, int], denoted: Mapping[str, int]) -> None:

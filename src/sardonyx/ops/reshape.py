@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from sardonyx import dtypes
 from sardonyx.graph.info import TensorInfo
@@ -189,13 +190,21 @@ class Unsqueeze(_SameElements):
 
 @op("Identity")
 class Identity(View):
-    """The input itself."""
+    """The input itself, whatever it is."""
+
+    any_rank = True
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
         return (ctx.input(0),)
 
     def view(self, ctx: InferContext, outputs: Sequence[TensorInfo], source: Operand) -> Sequence[Operand] | None:
         return (source,)
+
+    def hosts(self, ctx: InferContext) -> bool:
+        return True
+
+    def host(self, *values: Any) -> Sequence[Any]:
+        return values
 
 
 @op("Shape")

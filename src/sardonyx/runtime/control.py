@@ -3,6 +3,7 @@
     If      one of two bodies
     Loop    the body again and again, while a condition holds and up to a number of trips
     Scan    the body for every slice of some inputs
+    SequenceMap  the body for every element of some sequences
 
 Between trips a loop looks at the run's ``Stop``, and Python at signals. What piles up over the trips (scan outputs,
 sequences that grow) counts against the memory limit.
@@ -17,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sardonyx import dtypes
-from sardonyx.errors import ExecutionError, MemoryLimitError
-from sardonyx.runtime.program import ControlStep, Observer, Program, Step, Stop, ValueSpec
+from sardonyx.errors import MemoryLimitError
+from sardonyx.runtime.program import ControlStep, Observer, Program, Step, Stop, ValueSpec, check_stop
 
-__all__ = ["IfStep", "LoopStep", "ScanStep", "body_program", "control_step"]
+__all__ = ["IfStep", "LoopStep", "MapStep", "ScanStep", "body_program", "control_step"]
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -131,7 +132,33 @@ def _placed(stack: Array, axis: int, direction: int) -> Array:
     return np.ascontiguousarray(np.moveaxis(ordered, 0, axis))
 
 
-_STEPS: Mapping[str, type[ControlStep]] = {"If": IfStep, "Loop": LoopStep, "Scan": ScanStep}
+class MapStep(ControlStep):
+    """Sequences of the body's results, from sequences (lists) and from what goes to every element."""
+
+    def run(self, values: list[Any], observer: Observer | None = None, stop: Stop | None = None) -> Sequence[Any]:
+        own = len(self.bodies[0].inputs) - len(self.captured[0])
+        given, captured = values[:own], [values[place] for place in self.captured[0]]
+        lengths = [len(value) for value in given if isinstance(value, list)]
+        if len(set(lengths)) != 1:
+            self.fail(f"its sequences have {lengths} elements; expected as many of each")
+        results: list[list[Any]] = [[] for _ in self.outputs]
+        taken = 0
+        for place in range(lengths[0]):
+            check_stop(stop)
+            items = [value[place] if isinstance(value, list) else value for value in given]
+            made = self.bodies[0].run([*items, *captured], observer, stop)
+            for result, item in zip(results, made, strict=False):
+                result.append(item)
+                taken += _bytes(item)
+            if taken > self.memory_limit:
+                raise MemoryLimitError(
+                    f"node {self.name} ({self.kernel}): after {place + 1:,} elements its results take {taken:,} bytes, "
+                    f"more than the limit of {self.memory_limit:,}: raise SessionOptions.memory_limit"
+                )
+        return results
+
+
+_STEPS: Mapping[str, type[ControlStep]] = {"If": IfStep, "Loop": LoopStep, "Scan": ScanStep, "SequenceMap": MapStep}
 
 
 class _Piles:
@@ -145,8 +172,7 @@ class _Piles:
 
     def check(self, stop: Stop | None, carried: Sequence[Any]) -> None:
         """Before a trip: ends the run where it was told to, and where sequences have grown past the memory limit."""
-        if stop is not None and stop.terminate:
-            raise ExecutionError("the run was told to end: RunOptions.terminate is set")
+        check_stop(stop)
         self.trip += 1
         if self.trip > self._recount_at:
             lists = [value for value in carried if isinstance(value, list)]

@@ -42,6 +42,7 @@ __all__ = [
     "SymbolSource",
     "Team",
     "ValueSpec",
+    "check_stop",
 ]
 
 
@@ -104,6 +105,12 @@ class Stop(Protocol):
 
     @property
     def terminate(self) -> bool: ...
+
+
+def check_stop(stop: Stop | None) -> None:
+    """Raises ExecutionError where a run was told to end."""
+    if stop is not None and stop.terminate:
+        raise ExecutionError("the run was told to end: RunOptions.terminate is set")
 
 
 class ControlStep(ABC):
@@ -238,8 +245,7 @@ class Program:
             if value is not None or slots[position] is None:
                 slots[position] = value
         for (step, reads, writes), dead in zip(self._schedule, self._last_use, strict=True):
-            if stop is not None and stop.terminate:
-                raise ExecutionError("the run was told to end: RunOptions.terminate is set")
+            check_stop(stop)
             arguments = [slots[p] for p in reads]
             if isinstance(step, NativeStep):
                 arguments = [a if isinstance(a, np.ndarray) else np.asarray(a) for a in arguments]
