@@ -175,3 +175,23 @@ def test_cache_is_shown_and_cleared(mlp: Path, tmp_path: Path, monkeypatch: pyte
     assert call_json("cache", "clear")["removed"] == shown["entries"]
     assert call_json("cache")["entries"] == 0
     call("cache", "burn", status=2)
+
+
+def test_compare(mlp: Path, tmp_path: Path) -> None:
+    text = call("compare", mlp, "--random", "--size", "batch=3")
+    assert "mlp.onnx by onnxruntime" in text
+    assert "no output differs" in text
+    wrong = onnx.load(mlp)
+    weights = next(t for t in wrong.graph.initializer if t.name == "w2")
+    weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights) + np.float32(0.5), "w2"))
+    onnx.save(wrong, tmp_path / "wrong.onnx")
+    folder = tmp_path / "out"
+    text = call("compare", mlp, tmp_path / "wrong.onnx", "--random", "--size", "batch=3", "-o", folder, status=1)
+    assert "The first node whose result differs is 'last' (ai.onnx::MatMul)" in text
+    assert "differ on the same inputs too" in text
+    call("compare", folder / "node.onnx", folder / "node_b.onnx", "-i", folder / "inputs.npz", status=1)
+    record = call_json("compare", mlp, tmp_path / "wrong.onnx", "--random", "--engine-b", "reference", status=1)
+    assert record["first"]["node"] == "last"
+    same = call_json("compare", mlp, "--random", "--disable-pass", "activations", "--level", "1", "--exact-convolution")
+    assert same["same"]
+    assert same["b"] == "mlp.onnx by sardonyx (without activations, level 1, exact convolution)"

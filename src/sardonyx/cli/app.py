@@ -163,6 +163,58 @@ def inspect(
 
 
 @app.command()
+def compare(
+    model: Model,
+    other: Annotated[
+        Path | None, typer.Argument(metavar="[OTHER]", help="Another model to compare with.", show_default=False)
+    ] = None,
+    inputs: Inputs = None,
+    random: Random = False,
+    size: Sizes = None,
+    seed: Seed = 0,
+    below: Below = 2,
+    engine_a: Annotated[str, typer.Option(help="sardonyx, onnxruntime or reference, for the first side.")] = "sardonyx",
+    engine_b: Annotated[
+        str, typer.Option(help="The same for the second side. Default: another engine, unless the models differ.")
+    ] = "",
+    disable_pass: Annotated[
+        list[str] | None, typer.Option("--disable-pass", metavar="PASS", help="Leave out on the second side.")
+    ] = None,
+    level: Annotated[int, typer.Option(help="Optimisation level of the second side: 0, 1, 2, 3 or 99.")] = 99,
+    exact_convolution: Annotated[
+        bool, typer.Option("--exact-convolution", help="No transformed convolutions on the second side.")
+    ] = False,
+    target: Annotated[str, typer.Option(help="Target of the second side: x86-64, avx2, avx512.")] = "",
+    threads: Threads = 0,
+    rtol: Annotated[float, typer.Option(help="Relative tolerance of float32.", min=0)] = 1e-3,
+    atol: Annotated[float, typer.Option(help="Absolute tolerance of float32.", min=0)] = 1e-4,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Write what reproduces a difference here.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Compare two models, or one under two engines or sets of passes, and name the first node that differs.
+
+    Exits with 1 when an output differs. Examples: `sardonyx compare m.onnx --random`,
+    `sardonyx compare m.onnx --random --disable-pass attention`, `sardonyx compare a.onnx b.onnx -i x.npy -o DIR`.
+    """
+    with errors_as_messages(json):
+        from sardonyx.cli import compare as command
+        from sardonyx.cli.source import FeedSource
+        from sardonyx.inspection import Tolerance
+
+        command.compare(
+            model,
+            other,
+            FeedSource.of(inputs, random, size, seed, below),
+            command.Settings(engine_a, engine_b, tuple(disable_pass or ()), level, exact_convolution, target, threads),
+            tolerance=Tolerance(rtol, atol),
+            output=output,
+            as_json=json,
+        )
+
+
+@app.command()
 def cache(
     action: Annotated[CacheAction, typer.Argument(help="`show`, or `clear` to delete every entry.")] = CacheAction.SHOW,
     json: Json = False,
