@@ -73,7 +73,7 @@ def scale_region() -> NativeStep:
 
     w is a weight (float32[1]) that ``prepare`` doubles into the prepared arena, k the last element of int64[2].
 
-    Symbols: n, m (sizes of x) and k. Table: n, m, k, arena bytes, true size of z.
+    Symbols: n, m (sizes of x), k and what k is below 0. Table: n, m, k, arena bytes, true size of z.
     """
     install_pool()
     module = Module(host_target(), "scale")
@@ -97,7 +97,7 @@ def scale_region() -> NativeStep:
             OutputSpec("y", dtypes.float32, (Slot(0), Slot(1))),
             OutputSpec("z", dtypes.float32, (Slot(2),), actual=(4,)),
         ),
-        symbols=(DimOf(0, 0), DimOf(0, 1), ElementOf(1, 1)),
+        symbols=(DimOf(0, 0), DimOf(0, 1), ElementOf(1, 1), ElementOf(1, 1, negative=True)),
         table_size=5,
         arena=Slot(3),
         prepared=4,
@@ -116,12 +116,12 @@ def scale_region() -> NativeStep:
 
 def _emit_plan(b: FunctionBuilder) -> None:
     symbols, table = b.pointer_argument(0, dtypes.int64), b.pointer_argument(1, dtypes.int64)
-    n, m, k = (symbols.load(i) for i in range(3))
+    n, m, k, below = (symbols.load(i) for i in range(4))
     for position, value in enumerate((n, m, k, n * m * 4)):
         table.store(value, position)
     with b.if_(k > 1 << 45):
         b.return_(-1)
-    with b.if_(k < 0):
+    with b.if_(below > 0):
         b.return_(1)
     b.return_(0)
 

@@ -28,10 +28,11 @@ def carried(region: Region, info: GraphInfo) -> tuple[GraphInfo, tuple[str, ...]
         return info, None
     handles = {"": 0}
     values = {value: _with_handles(known, handles) for value, known in touched.items()}
-    contexts = {
-        node: replace(info.contexts[node], inputs=tuple(None if v is None else values[v] for v in node.inputs))
-        for node in region.nodes
-    }
+    contexts = {}
+    for node in region.nodes:
+        given = info.contexts[node].inputs
+        inputs = tuple(None if known is None else _with_handles(known, handles) for known in given)
+        contexts[node] = replace(info.contexts[node], inputs=inputs)
     mapped = replace(info, values={**info.values, **values}, contexts={**info.contexts, **contexts})
     return mapped, tuple(handles) if "s" in kinds else None
 

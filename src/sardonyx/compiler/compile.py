@@ -28,8 +28,21 @@ from sardonyx.lang.worker import compile_all
 from sardonyx.ops.base import Control
 from sardonyx.ops.inference import GraphInfo, infer_graph, node_label
 from sardonyx.ops.lowered import is_hosted
+from sardonyx.ops.size_symbols import SizeSymbols
 from sardonyx.runtime.processors import default_threads
-from sardonyx.runtime.program import Call, DimOf, HostStep, InputSpec, OutputSpec, Region, Size, Slot, ValueSpec
+from sardonyx.runtime.program import (
+    Call,
+    DimOf,
+    ElementOf,
+    HostStep,
+    InputSpec,
+    OutputSpec,
+    Region,
+    Size,
+    Slot,
+    SymbolSource,
+    ValueSpec,
+)
 from sardonyx.symbols import Dim, Expr, free_symbols
 from sardonyx.targets import Target
 
@@ -211,8 +224,10 @@ def _compile_region(
         len(space.weights),
         len(nodes.inputs),
         space.prepared_sizes,
+        info.symbols.definitions,
+        any(isinstance(source, ElementOf) for source in sources),
     )
-    table = _SizeTable(driver, set(names))
+    table = _SizeTable(driver, info.symbols, set(names))
     inputs = tuple(
         InputSpec(value.name or "", info.dtype(value), table.input_dims(info.of(value))) for value in nodes.inputs
     )
@@ -245,10 +260,10 @@ def _compile_region(
     return CompiledRegion(region, space.weights, space.calls, text)
 
 
-def _bind_symbols(nodes: NodeRegion, info: GraphInfo) -> tuple[list[str], list[DimOf]]:
-    """The size symbols that the inputs' shapes tell, and where each is read."""
+def _bind_symbols(nodes: NodeRegion, info: GraphInfo) -> tuple[list[str], list[SymbolSource]]:
+    """The size symbols that the inputs tell, by their shapes or by elements that are needed, and where each is read."""
     names: list[str] = []
-    sources: list[DimOf] = []
+    sources: list[SymbolSource] = []
     for place, value in enumerate(nodes.inputs):
         for axis, dim in enumerate(info.of(value).shape or ()):
             if isinstance(dim, Expr) and is_symbol(dim):
@@ -256,6 +271,11 @@ def _bind_symbols(nodes: NodeRegion, info: GraphInfo) -> tuple[list[str], list[D
                 if name not in names:
                     names.append(name)
                     sources.append(DimOf(place, axis))
+        for name in info.symbols.elements_of(value):
+            if name in nodes.sizes:
+                element = info.symbols.elements[name]
+                names.append(name)
+                sources.append(ElementOf(place, element.index, element.negative))
     return names, sources
 
 
@@ -264,7 +284,7 @@ def _checks(nodes: NodeRegion, info: GraphInfo, known: set[str]) -> list[tuple[D
     found: dict[tuple[Dim, Dim], str] = {}
     for node in nodes.nodes:
         for a, b, message in info.checks.get(node, ()):
-            if free_symbols(a) | free_symbols(b) <= known:
+            if info.symbols.base([a, b], known) <= known:
                 found.setdefault((a, b), message)
     return [(a, b, message) for (a, b), message in found.items()]
 
@@ -272,8 +292,9 @@ def _checks(nodes: NodeRegion, info: GraphInfo, known: set[str]) -> list[tuple[D
 class _SizeTable:
     """Sizes of inputs and outputs as table positions."""
 
-    def __init__(self, driver: Driver, known: set[str]) -> None:
+    def __init__(self, driver: Driver, symbols: SizeSymbols, known: set[str]) -> None:
         self.driver = driver
+        self.symbols = symbols
         self.known = known
         self.positions: dict[Dim, Slot] = {}
 
@@ -286,4 +307,6 @@ class _SizeTable:
 
     def input_dims(self, info: TensorInfo) -> tuple[Size | None, ...]:
         """What each size of an input must be; None where nothing is known that could be held against it."""
-        return tuple(self.size(d) if free_symbols(d) <= self.known else None for d in info.shape or ())
+        return tuple(
+            self.size(d) if self.symbols.base([d], self.known) <= self.known else None for d in info.shape or ()
+        )

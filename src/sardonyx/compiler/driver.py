@@ -9,14 +9,14 @@ run(pointers, table, team, profile):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sardonyx import dtypes
 from sardonyx.compiler.memory import ALIGNMENT, MemoryPlan
 from sardonyx.compiler.workspace import Buffer, Call
-from sardonyx.kernels.sizes import emit_dim
+from sardonyx.kernels.sizes import SizeCode, emit_dim
 from sardonyx.kernels.spec import Operand, symbol_name
 from sardonyx.lang import F64, I64, FunctionBuilder, Module, Pointer, Value
 from sardonyx.lang.pool import declare_parallel
@@ -77,8 +77,9 @@ class _Table:
 class Driver:
     """Lays out the table of a region and emits its functions.
 
-    ``symbols`` are the names of the size symbols in the order in which ``plan`` receives them; ``checks`` pairs of
-    sizes that must be equal, in the order of their messages.
+    ``symbols`` are the names of the size symbols in the order in which ``plan`` receives them, ``definitions`` what
+    further ones stand for; ``checks`` pairs of sizes that must be equal, in the order of their messages. ``from_data``
+    is whether sizes may be any numbers, so that arithmetic on them may leave 64 bits.
     """
 
     def __init__(
@@ -91,11 +92,15 @@ class Driver:
         weights: int,
         inputs: int,
         prepared_sizes: Sequence[int],
+        definitions: Mapping[str, Dim],
+        from_data: bool,
     ) -> None:
         self.target = target
         self.buffers = buffers
         self.memory = memory
         self.symbols = {name: place for place, name in enumerate(symbols)}
+        self.definitions = definitions
+        self.from_data = from_data
         self.checks = checks
         self.first = {"temporary": 0, "prepared": 1, "weight": 2, "input": 2 + weights, "output": 2 + weights + inputs}
         self.table = _Table([])
@@ -173,28 +178,40 @@ class Driver:
         source, table = b.pointer_argument(0, dtypes.int64), b.pointer_argument(1, dtypes.int64)
         values = {name: source.load(place) for name, place in self.symbols.items()}
         self._emit_limits(b, values)
+        sizes = SizeCode(b, values, self.definitions, self.from_data)
         for place, dim in enumerate(self.table.entries):
-            table.store(emit_dim(b, dim, values.__getitem__), place)
+            table.store(sizes(dim), place)
         total = b.i64(self.memory.fixed_size)
         for slot, members in enumerate(self.memory.slots):
             table.store(total, self.slot_offsets[slot])
             size = b.i64(0)
             for member in members:
-                size = b.maximum(size, emit_dim(b, align_up(member, ALIGNMENT), values.__getitem__))
+                size = b.maximum(size, sizes(align_up(member, ALIGNMENT)))
             total = total + size
         if self.memory.slots:
             table.store(total, self.arena_position)
         for number, (left, right) in enumerate(self.checks):
-            same = emit_dim(b, left, values.__getitem__) == emit_dim(b, right, values.__getitem__)
-            b.return_if(b.not_(same), number + 1)
+            b.return_if(b.not_(sizes(left) == sizes(right)), number + 1)
+        if self.from_data:
+            b.return_if(sizes.overflow.get(), _OVERFLOW)
         b.return_(0)
 
-    def _emit_limits(self, b: FunctionBuilder, values: dict[str, Value]) -> None:
+    def _emit_limits(self, b: FunctionBuilder, values: Mapping[str, Value]) -> None:
         floats = {name: value.to(dtypes.float64) for name, value in values.items()}
+        arithmetic = _Float(b)
+
+        def number(name: str) -> Value:
+            if name not in floats:
+                floats[name] = estimate(self.definitions[name])
+            return floats[name]
+
+        def estimate(size: Dim) -> Value:
+            return fold(size, number, lambda n: b.const(float(n), F64), arithmetic)
+
         sizes = dict.fromkeys(buffer.size for buffer in self.buffers if not isinstance(buffer.size, int))
         for size in sizes:
-            estimate = fold(size, floats.__getitem__, lambda n: b.const(float(n), F64), _Float(b))
-            b.return_if((estimate > MAX_BYTES) | (estimate < 0.0), _OVERFLOW)
+            amount = estimate(size)
+            b.return_if((amount > MAX_BYTES) | (amount < 0.0), _OVERFLOW)
 
     # -- run -----------------------------------------------------------------------------------------------------
 

@@ -34,11 +34,15 @@ __all__ = [
 
 @dataclass
 class Region:
-    """Nodes in order, the values they take from outside and those that are used outside."""
+    """Nodes in order, the values they take from outside and those that are used outside.
+
+    ``sizes`` are the symbols whose values the region needs.
+    """
 
     nodes: list[ir.Node] = field(default_factory=list)
     inputs: list[ir.Value] = field(default_factory=list)
     outputs: list[ir.Value] = field(default_factory=list)
+    sizes: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -112,7 +116,8 @@ def node_inputs(node: ir.Node) -> list[ir.Value]:
 def cut(graph: ir.Graph, info: GraphInfo, around: Mapping[str, ir.Value] | None = None) -> list[Step]:
     """The steps of a graph in order.
 
-    ``around`` has, for the graph of a body, the arrays that tell sizes outside of it.
+    A region ends where sizes are needed that the contents or the true sizes of its own results tell. ``around`` has,
+    for the graph of a body, the arrays that tell sizes outside of it.
     """
     own: dict[str, ir.Value] = {}
     bound: ChainMap[str, ir.Value] = ChainMap(own, dict(around or {}))
@@ -127,11 +132,16 @@ def cut(graph: ir.Graph, info: GraphInfo, around: Mapping[str, ir.Value] | None 
         for node in remaining:
             if waiting.isdisjoint(reads[node]) and is_lowered(node, info) and _sizes_bound(node, info, bound):
                 region.nodes.append(node)
-                waiting.difference_update(node.outputs)
+                if node not in info.counted:  # what a node counts is known only after the step
+                    waiting.difference_update(node.outputs)
             else:
                 rest.append(node)
         if region.nodes:
             steps.append(region)
+        for node in region.nodes:
+            waiting.difference_update(node.outputs)
+            for value in node.outputs:
+                _bind(value, info, own)
         remaining, progress = [], bool(region.nodes)
         for node in rest:
             if waiting.isdisjoint(reads[node]) and not (is_lowered(node, info) and _sizes_bound(node, info, bound)):
@@ -182,10 +192,12 @@ def _reads(step: Step) -> list[ir.Value]:
 
 
 def _bind(value: ir.Value, info: GraphInfo, bound: dict[str, ir.Value]) -> None:
-    """Notes the symbols that the sizes of an array at hand tell directly."""
+    """Notes the symbols that an array at hand tells: by its sizes directly, or by its elements."""
     for dim in info.of(value).shape or ():
         if isinstance(dim, Expr) and is_symbol(dim):
             bound.setdefault(next(iter(free_symbols(dim))), value)
+    for name in info.symbols.elements_of(value):
+        bound[name] = value
 
 
 def is_symbol(dim: Expr) -> bool:
@@ -197,43 +209,45 @@ def is_symbol(dim: Expr) -> bool:
 
 
 def _sizes_bound(node: ir.Node, info: GraphInfo, bound: Collection[str]) -> bool:
-    for value in [*node.outputs, *(v for v in node.inputs if v is not None)]:
-        for dim in [*(info.of(value).shape or ()), *(info.of(value).values or ())]:
-            if not all(name in bound for name in free_symbols(dim)):
-                return False
-    return True
+    return all(name in bound for name in _symbols_of(node, info))
+
+
+def _symbols_of(node: ir.Node, info: GraphInfo, told: Collection[str] = ()) -> set[str]:
+    """The symbols that must be known where a node runs: all but those of sizes that it counts itself.
+
+    Defined ones stand for what they are made of, unless they are ``told``.
+    """
+    ctx, own = info.contexts[node], info.counted.get(node, set())
+    values = (value for value in (*node.inputs, *node.outputs) if value is not None and not is_constant(value))
+    known = [*map(info.of, values), *(given for given in ctx.inputs if given is not None and given.const is None)]
+    sizes = [dim for one in known for dim in (*(one.shape or ()), *(one.values or ()))]
+    return info.symbols.base([*sizes, *(info.symbols.limits[name] for name in own)], told) - own
 
 
 def _connect(steps: list[Step], graph: ir.Graph, info: GraphInfo, bound: Mapping[str, ir.Value]) -> None:
-    """Fills in what each region takes from outside and gives to it.
-
-    A region also takes the arrays whose sizes it needs, where it reads nothing else of them; values whose contents are
-    known it makes itself.
-    """
+    """Fills in what each region takes from outside and gives to it."""
     wanted: dict[ir.Value, int] = {}
-    used: dict[int, list[ir.Value]] = {}
     for place, step in enumerate(steps):
         if isinstance(step, Region):
-            inside = {value for node in step.nodes for value in node.outputs}
-            read = dict.fromkeys(value for node in step.nodes for value in node_inputs(node) if value not in inside)
-            used[place] = list(read)
-            step.inputs = [value for value in read if not is_constant(value) and not is_known(info.of(value))]
+            _take_inputs(step, info, bound)
         wanted.update(dict.fromkeys(_reads(step), place))
     results = set(graph.outputs)
     for place, step in enumerate(steps):
-        if not isinstance(step, Region):
-            continue
-        values = [*used[place], *(value for node in step.nodes for value in node.outputs)]
-        sizes = {name for value in values if not is_constant(value) for name in _symbols_of(value, info)}
-        told: dict[str, ir.Value] = {}
-        for value in step.inputs:
-            _bind(value, info, told)
-        step.inputs += dict.fromkeys(bound[name] for name in sorted(sizes - told.keys()))
-        step.outputs = [
-            value for node in step.nodes for value in node.outputs if value in results or wanted.get(value, -1) > place
-        ]
+        if isinstance(step, Region):
+            made = [value for node in step.nodes for value in node.outputs]
+            step.outputs = [value for value in made if value in results or wanted.get(value, -1) > place]
 
 
-def _symbols_of(value: ir.Value, info: GraphInfo) -> set[str]:
-    known = info.of(value)
-    return {name for dim in [*(known.shape or ()), *(known.values or ())] for name in free_symbols(dim)}
+def _take_inputs(region: Region, info: GraphInfo, bound: Mapping[str, ir.Value]) -> None:
+    """What a region reads, and the arrays whose sizes or elements it needs besides.
+
+    Values whose contents are known it makes itself.
+    """
+    inside = {value for node in region.nodes for value in node.outputs}
+    read = dict.fromkeys(value for node in region.nodes for value in node_inputs(node) if value not in inside)
+    region.inputs = [value for value in read if not is_constant(value) and not is_known(info.of(value))]
+    told: dict[str, ir.Value] = {}
+    for value in region.inputs:
+        _bind(value, info, told)
+    region.sizes = {name for node in region.nodes for name in _symbols_of(node, info, told)}
+    region.inputs += dict.fromkeys(bound[name] for name in sorted(region.sizes - told.keys()))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from sardonyx.lang import I64, Value
+from sardonyx.lang import BOOL, I64, Value, Var
 from sardonyx.lang.builder import Builder
 from sardonyx.symbols import Dim, fold
 
-__all__ = ["emit_dim"]
+__all__ = ["SizeCode", "emit_dim"]
 
 
 class _Code:
@@ -52,3 +52,45 @@ def emit_dim(b: Builder, dim: Dim, symbol: Callable[[str], Value]) -> Value:
     if isinstance(dim, int):
         return b.const(dim, I64)
     return fold(dim, symbol, lambda n: b.const(n, I64), _Code(b))
+
+
+class _Checked(_Code):
+    """The same, noting results that leave 64 bits in ``overflow``; scalars only."""
+
+    def __init__(self, b: Builder, overflow: Var) -> None:
+        super().__init__(b)
+        self.overflow = overflow
+
+    def _noted(self, operation: str, x: Value, y: Value) -> Value:
+        result, left = self.b.overflowing(operation, x, y)
+        self.overflow.set(self.overflow.get() | left)
+        return result
+
+    def add(self, x: Value, y: Value) -> Value:
+        return self._noted("add", x, y)
+
+    def subtract(self, x: Value, y: Value) -> Value:
+        return self._noted("sub", x, y)
+
+    def multiply(self, x: Value, y: Value) -> Value:
+        return self._noted("mul", x, y)
+
+
+class SizeCode:
+    """Symbolic sizes as values, in a straight line of code: ``values`` has the symbols, ``definitions`` what others
+    stand for. Where they are ``checked``, ``overflow`` tells whether one left 64 bits."""
+
+    def __init__(self, b: Builder, values: Mapping[str, Value], definitions: Mapping[str, Dim], checked: bool) -> None:
+        self.b = b
+        self.values = dict(values)
+        self.definitions = definitions
+        self.overflow = b.var(b.const(False, BOOL))
+        self.arithmetic = _Checked(b, self.overflow) if checked else _Code(b)
+
+    def __call__(self, dim: Dim) -> Value:
+        return fold(dim, self._symbol, lambda n: self.b.const(n, I64), self.arithmetic)
+
+    def _symbol(self, name: str) -> Value:
+        if name not in self.values:
+            self.values[name] = self(self.definitions[name])
+        return self.values[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
 from sardonyx.lang.base import BuilderBase
+from sardonyx.lang.types import BOOL
 from sardonyx.lang.value import Operand, Value
 
 __all__ = ["Integers"]
@@ -37,6 +38,13 @@ class Integers(BuilderBase):
 
     def _is_minus_one(self, value: Value) -> Value | None:
         return value == -1 if value.dtype.is_signed else None
+
+    def overflowing(self, operation: str, left: Operand, right: Operand) -> tuple[Value, Value]:
+        """The wrapped result of a scalar ``add``, ``sub`` or ``mul`` of signed integers, and whether it wrapped."""
+        x, y = self._self.pair(left, right)
+        both = getattr(self.ir, f"s{operation}_with_overflow")(x.ir, y.ir)
+        result, flag = (self.ir.extract_value(both, k) for k in (0, 1))
+        return self.value(result, x.type), self.value(flag, BOOL)
 
     def shift_left(self, value: Value, count: Operand) -> Value:
         """``value << count``; 0 where ``count`` is negative, or the width or more."""

@@ -32,7 +32,17 @@ from sardonyx.kernels.point import PointProgram
 from sardonyx.kernels.spec import Kernel, Operand
 from sardonyx.lang import Value
 from sardonyx.ops.contents import symbolic_contents
-from sardonyx.symbols import Dim, Expr, broadcast, known_equal, known_positive, maximum, minimum
+from sardonyx.symbols import (
+    Dim,
+    Expr,
+    broadcast,
+    known_equal,
+    known_nonnegative,
+    known_positive,
+    maximum,
+    minimum,
+    symbol,
+)
 from sardonyx.targets import Target
 
 if TYPE_CHECKING:
@@ -63,7 +73,10 @@ class InferContext:
     ``inputs`` has None for an omitted optional input; ``outputs`` is the number of outputs the node names (an unused
     optional output in the middle counts); ``fresh(hint)`` makes a new symbol for a size that depends on data.
     ``require(a, b, message)`` notes two sizes that only a run can show to be equal: the run fails with the message
-    where they are not. ``body(graph, inputs)`` infers a graph among the attributes and gives what is known of its
+    where they are not. ``define(hint, size)`` gives a size that depends on elements of tensors (``from_data``) a symbol
+    of its own; ``count(hint, limit)`` makes a symbol for a size of at most ``limit`` that the node's kernels count.
+
+    ``body(graph, inputs)`` infers a graph among the attributes and gives what is known of its
     outputs; ``inner(size)`` says whether a size depends on symbols made since this node was begun: those of a body
     mean nothing outside of it. A loop's body is inferred until its result holds for every trip: after ``patience``
     rounds the sizes, after as many more the ranks of what is carried are taken to be unknown.
@@ -78,6 +91,9 @@ class InferContext:
     body: Callable[[ir.Graph, Sequence[TensorInfo]], Sequence[TensorInfo]] = lambda graph, inputs: ()
     inner: Callable[[Dim], bool] = lambda size: False
     patience: int = 0
+    define: Callable[[str, Dim], Dim] = lambda hint, size: size
+    from_data: Callable[[Dim], bool] = lambda size: False
+    count: Callable[[str, Dim], Expr] = lambda hint, limit: symbol(hint)
 
     def input(self, index: int) -> TensorInfo:
         """A required input."""
@@ -103,6 +119,12 @@ class InferContext:
             self.fail(message)
         self.require(a, b, f"node {self.node!r} ({self.op_type}): {message}")
 
+    def require_least(self, size: Dim, least: Dim, message: str) -> None:
+        """``size`` must be ``least`` or more: checked now where that can be seen, else when the model runs."""
+        if known_nonnegative(size - least):
+            return
+        self.require_equal(minimum(size - least, 0), 0, message)
+
     def fail(self, message: str) -> NoReturn:
         """The model is wrong here."""
         raise InvalidModelError(f"node {self.node!r} ({self.op_type}): {message}")
@@ -111,12 +133,15 @@ class InferContext:
 class Op:
     """Base of all records. Class attributes set by ``@op``: ``op_type`` and ``domain``.
 
+    ``sized_by`` are the inputs, small integer tensors, whose contents sizes or places depend on. Where these are not
+    known ahead, ``infer`` finds symbols in them that the runtime reads when the step begins.
     ``any_rank`` says that ``infer`` can do with inputs of unknown rank; other records are not asked about them.
     """
 
     op_type: ClassVar[str] = ""
     domain: ClassVar[str] = ""
     any_rank: ClassVar[bool] = False
+    sized_by: ClassVar[tuple[int, ...]] = ()
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo] | None:
         """Types and sizes of the outputs; raises InvalidModelError through ``ctx.fail`` for inputs that cannot be.

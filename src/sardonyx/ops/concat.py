@@ -9,7 +9,7 @@ from sardonyx.graph.info import TensorInfo
 from sardonyx.ops.axes import axis_of, memory_order, unknown
 from sardonyx.ops.base import Anchor, InferContext, LowerContext
 from sardonyx.ops.registry import op
-from sardonyx.ops.values import carried, integers
+from sardonyx.ops.values import carried, integers, sizes_input
 from sardonyx.symbols import Dim
 
 __all__ = ["Concat", "Tile"]
@@ -70,17 +70,17 @@ class Concat(Anchor):
 class Tile(Anchor):
     """The input repeated ``repeats[i]`` (input 1) times along dimension i."""
 
+    sized_by = (1,)
+
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
         data = ctx.input(0)
-        repeats = integers(ctx, 1)
+        repeats = sizes_input(ctx, 1, "repeats")
         if data.shape is None:
             return (unknown(ctx, data, None if repeats is None else len(repeats)),)
         if repeats is None:
             return (unknown(ctx, data, len(data.shape)),)
         if len(repeats) != len(data.shape):
             ctx.fail(f"{len(repeats)} repeats for a tensor of rank {len(data.shape)}")
-        if any(isinstance(count, int) and count < 0 for count in repeats):
-            ctx.fail(f"repeats {list(repeats)} include a negative one")
         shape = [size * count for size, count in zip(data.shape, repeats, strict=True)]
         repeated = data.values
         if repeated is not None and len(repeats) == 1:
@@ -100,7 +100,7 @@ class Tile(Anchor):
         shape: list[Dim] = []
         read: list[Dim] = []
         written: list[Dim] = []
-        repeats = integers(ctx.infer, 1) or ()
+        repeats = sizes_input(ctx.infer, 1, "repeats") or ()
         for size, count, stride, step in zip(source.shape, repeats, source.strides, target.strides, strict=True):
             shape += [count, size]
             read += [0, stride]

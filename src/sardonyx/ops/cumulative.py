@@ -7,34 +7,47 @@ from collections.abc import Sequence
 from sardonyx.graph.info import TensorInfo
 from sardonyx.kernels.cumulative import Cumulative
 from sardonyx.kernels.slots import Slots
-from sardonyx.ops.axes import axis_of
+from sardonyx.ops.axes import by_choice, chosen_axes
 from sardonyx.ops.base import Anchor, InferContext, LowerContext
 from sardonyx.ops.registry import op
-from sardonyx.ops.values import scalar_integer
-from sardonyx.symbols import product
+from sardonyx.symbols import Dim
 
 __all__ = ["CumProd", "CumSum"]
 
 
 def _infer(ctx: InferContext) -> Sequence[TensorInfo]:
     data = ctx.input(0)
-    axis = scalar_integer(ctx, 1)
-    if data.shape is not None and isinstance(axis, int):
-        axis_of(ctx, axis, len(data.shape))
+    _parts(ctx)
     return (TensorInfo(data.dtype, data.shape),)
+
+
+def _parts(ctx: InferContext) -> tuple[Dim, Dim, Dim] | None:
+    """The numbers of elements before, along and after the axis; None where nothing is known of it."""
+    shape = ctx.input(0).shape
+    axes = chosen_axes(ctx, 1, len(shape)) if shape else None
+    if shape is None or axes is None:
+        return None
+    if len(axes) != 1:
+        ctx.fail(f"the axis must be one number, got {len(axes)}")
+    outer: Dim = 1
+    inner: Dim = 1
+    before: Dim = 1
+    for size, here in zip(shape, axes[0], strict=True):
+        before = before - here  # 1 as long as the axis is yet to come
+        outer = ctx.define("outer", outer * (1 + before * (size - 1)))
+        inner = ctx.define("inner", inner * (1 + (1 - before - here) * (size - 1)))
+    return outer, ctx.define("along", by_choice(axes[0], shape, 0)), inner
 
 
 def _lowers(ctx: InferContext) -> bool:
     data = ctx.input(0)
     computable = data.dtype is not None and data.dtype.kind in "fiu"
-    return computable and bool(data.shape) and isinstance(scalar_integer(ctx, 1), int)
+    return computable and _parts(ctx) is not None
 
 
 def _lower(ctx: LowerContext, *, multiply: bool, exclusive: bool, reverse: bool) -> None:
     source, target, slots = ctx.contiguous(0), ctx.output(), Slots()
-    given = scalar_integer(ctx.infer, 1)
-    axis = axis_of(ctx.infer, given if isinstance(given, int) else 0, source.rank)
-    outer, count, inner = product(source.shape[:axis]), source.shape[axis], product(source.shape[axis + 1 :])
+    outer, count, inner = _parts(ctx.infer) or (1, 1, 1)
     kernel = Cumulative(source.dtype, multiply, exclusive, reverse, slots.add(count), slots.add(inner))
     ctx.call(kernel, [source, target], slots.sizes, Cumulative.tasks(outer, inner))
 
@@ -43,6 +56,7 @@ def _lower(ctx: LowerContext, *, multiply: bool, exclusive: bool, reverse: bool)
 class CumSum(Anchor):
     """The sums of the elements up to each place along the axis of input 1."""
 
+    sized_by = (1,)
     exclusive: int = 0
     reverse: int = 0
 
@@ -60,6 +74,7 @@ class CumSum(Anchor):
 class CumProd(Anchor):
     """The products of the elements up to each place along the axis of input 1."""
 
+    sized_by = (1,)
     exclusive: int = 0
     reverse: int = 0
 

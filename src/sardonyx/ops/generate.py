@@ -17,8 +17,9 @@ from sardonyx.kernels.slots import Slots
 from sardonyx.ops.axes import unknown
 from sardonyx.ops.base import Anchor, IndexContext, Indexed, InferContext, LowerContext, Op, Read
 from sardonyx.ops.registry import op
-from sardonyx.ops.values import carried, integers, scalar_integer
-from sardonyx.symbols import Dim, ceildiv, maximum, product, symbol
+from sardonyx.ops.steps import steps_between
+from sardonyx.ops.values import carried, integers, scalar_integer, size_from, sizes_input
+from sardonyx.symbols import Dim, product, symbol
 
 __all__ = ["Constant", "ConstantOfShape", "EyeLike", "OneHotOp", "Range", "Trilu"]
 
@@ -49,6 +50,7 @@ class Constant(Op):
 class ConstantOfShape(Anchor):
     """A tensor of the shape in input 0 filled with ``value`` (one element; float32 0 without it)."""
 
+    sized_by = (0,)
     value: object = None
 
     def _fill(self, ctx: InferContext) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
@@ -63,12 +65,10 @@ class ConstantOfShape(Anchor):
         dtype = dtypes.from_numpy(fill.dtype)
         if given.rank is not None and given.rank != 1:
             ctx.fail(f"the shape must have rank 1, got rank {given.rank}")
-        sizes = integers(ctx, 0)
+        sizes = sizes_input(ctx, 0, "shape")
         if sizes is None:
             rank = given.shape[0] if given.shape else None
             return (unknown(ctx, TensorInfo(dtype), rank if isinstance(rank, int) else None),)
-        if any(isinstance(size, int) and size < 0 for size in sizes):
-            ctx.fail(f"shape {list(sizes)} has a negative size")
         count = product(sizes)
         small = isinstance(count, int) and count <= 64 and dtype.kind in "iub"
         return (carried(dtype, sizes, (int(fill[0]),) * count if small and isinstance(count, int) else None),)
@@ -127,6 +127,7 @@ class OneHotOp(Anchor):
     elsewhere.
     """
 
+    sized_by = (1,)
     axis: int = -1
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
@@ -155,9 +156,7 @@ class OneHotOp(Anchor):
             depth = int(constant.reshape(-1)[0])
         else:
             depth = scalar_integer(ctx, 1)
-        if isinstance(depth, int) and depth < 0:
-            ctx.fail(f"depth must not be negative, got {depth}")
-        return depth
+        return None if depth is None else size_from(ctx, depth, f"depth must not be negative, got {depth}")
 
     def carries(self, ctx: InferContext) -> bool:
         return True
@@ -177,19 +176,16 @@ class OneHotOp(Anchor):
 class Range(Anchor):
     """``start, start + delta ...`` below ``limit`` (inputs 0, 2 and 1)."""
 
+    sized_by = (0, 1, 2)
     stash_type: int = 1
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
         dtype = ctx.input(0).dtype
-        symbolic = [scalar_integer(ctx, index) for index in range(3)]
-        start, limit, delta = symbolic
-        if start is not None and limit is not None and isinstance(delta, int):
-            if delta == 0:
-                ctx.fail("delta is 0")
-            count = ceildiv(limit - start, delta) if delta > 0 else ceildiv(start - limit, -delta)
-            count = maximum(count, 0)
-            small = isinstance(count, int) and count <= 64
-            values = [start + k * delta for k in range(count)] if small and isinstance(count, int) else None
+        start, limit, delta = (scalar_integer(ctx, index) for index in range(3))
+        if start is not None and limit is not None and delta is not None:
+            count = ctx.define("range", steps_between(ctx, start, limit, delta, "delta"))
+            few = count if isinstance(count, int) and count <= 64 else None
+            values = None if few is None else [start + k * delta for k in range(few)]
             return (carried(dtype, (count,), values),)
         constants = [ctx.const(index) for index in range(3)]
         known = [c.reshape(-1)[0] for c in constants if c is not None and c.size == 1]
@@ -199,9 +195,6 @@ class Range(Anchor):
         if step == 0 or not all(map(math.isfinite, (first, last, step))):
             ctx.fail(f"start {first}, limit {last} and delta {step} make no range")
         return (TensorInfo(dtype, (max(0, math.ceil((last - first) / step)),)),)
-
-    def lowers(self, ctx: InferContext) -> bool:
-        return True
 
     def lower(self, ctx: LowerContext) -> None:
         target, slots = ctx.output(), Slots()
@@ -213,6 +206,7 @@ class Range(Anchor):
 class Trilu(Indexed):
     """The matrices with 0 below (``upper``) or above diagonal ``k`` (input 1)."""
 
+    sized_by = (1,)
     upper: int = 1
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:

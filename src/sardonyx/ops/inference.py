@@ -17,8 +17,9 @@ from sardonyx.errors import InvalidModelError, ModelTooLargeError
 from sardonyx.graph.info import TensorInfo
 from sardonyx.graph.model import Model
 from sardonyx.graph.shape_inference import onnx_output_shapes
-from sardonyx.ops.base import InferContext, Op
+from sardonyx.ops.base import Control, Elementwise, InferContext, Op
 from sardonyx.ops.registry import decode
+from sardonyx.ops.size_symbols import SizeSymbols
 from sardonyx.ops.types import type_info
 from sardonyx.symbols import Dim, Expr, free_symbols, symbol
 
@@ -32,6 +33,10 @@ __all__ = [
     "node_label",
 ]
 
+MAX_ELEMENTS = 32
+"""Tensors with more elements than this get no symbols for them."""
+MAX_DEPTH = 8
+"""How far contents are followed back through operators that move them."""
 _RESERVED = re.compile(r"^[disv]\d+$")  # the symbols that kernels use for positions, sizes and loaded indices
 
 ROUNDS = 4
@@ -44,22 +49,22 @@ class GraphInfo:
     """What inference found: per value, its TensorInfo; per node, its record (None: no record) and infer context.
 
     ``checks`` has, by node, pairs of sizes that must be equal when the model runs, with the message of the error if
-    they are not.
+    they are not; ``counted`` has, by node, the symbols of sizes that its kernels count.
     """
 
     values: dict[ir.Value, TensorInfo] = field(default_factory=dict)
     records: dict[ir.Node, Op | None] = field(default_factory=dict)
     contexts: dict[ir.Node, InferContext] = field(default_factory=dict)
     checks: dict[ir.Node, list[tuple[Dim, Dim, str]]] = field(default_factory=dict)
-    _born: dict[str, int] = field(default_factory=dict)
+    counted: dict[ir.Node, set[str]] = field(default_factory=dict)
+    symbols: SizeSymbols = field(default_factory=SizeSymbols)
+    _contents: dict[ir.Value, tuple[Dim, ...]] = field(default_factory=dict)
     _depth: int = 0
     _deep_bodies: int = 0
 
     def fresh(self, hint: str) -> Expr:
         """A new symbol for a size that nothing is known of."""
-        name = f"{hint}#{len(self._born)}"
-        self._born[name] = len(self._born)
-        return symbol(name)
+        return self.symbols.fresh(hint)
 
     def of(self, value: ir.Value) -> TensorInfo:
         """The info of a value; an empty one for a value that was never inferred."""
@@ -112,21 +117,27 @@ class GraphInfo:
     def add_node(self, node: ir.Node) -> None:
         """Decodes a node and infers its outputs, and the values of graphs among its attributes."""
         record = decode(node.op_type, _domain(node), node_attributes(node), node_label(node))
-        inputs = tuple(None if value is None else self.of(value) for value in node.inputs)
-        begun = len(self._born)
+        begun = self.symbols.made
+        self._forget(node)
+        inputs = [None if value is None else self.of(value) for value in node.inputs]
+        for index, value in enumerate(node.inputs):
+            if record is not None and value is not None and index in record.sized_by:
+                inputs[index] = self._with_contents(value)
         ctx = InferContext(
             node_label(node),
             node.op_type,
-            inputs,
+            tuple(inputs),
             len(node.outputs),
             self.fresh,
             partial(self._require, node),
             self._add_body,
-            lambda size: any(self._born.get(name, -1) >= begun for name in free_symbols(size)),
+            lambda size: self.symbols.newer(size, begun),
             self._patience(),
+            self.symbols.define,
+            self.symbols.from_data,
+            partial(self._count, node),
         )
         self.records[node], self.contexts[node] = record, ctx
-        self.checks.pop(node, None)
         for value, info in zip(node.outputs, self._infer(node, record, ctx), strict=False):
             self.values[value] = info
 
@@ -149,8 +160,50 @@ class GraphInfo:
             return ROUNDS
         return int(self._deep_bodies < MAX_DEEP_BODIES)
 
+    def _forget(self, node: ir.Node) -> None:
+        """What an earlier round found about a node of a loop's body."""
+        self.checks.pop(node, None)
+        self.counted.pop(node, None)
+        for value in node.outputs:
+            self._contents.pop(value, None)
+
     def _require(self, node: ir.Node, a: Dim, b: Dim, message: str) -> None:
         self.checks.setdefault(node, []).append((a, b, message))
+
+    def _count(self, node: ir.Node, hint: str, limit: Dim) -> Expr:
+        made = self.symbols.count(hint, limit)
+        self.counted.setdefault(node, set()).update(free_symbols(made))
+        return made
+
+    def _with_contents(self, value: ir.Value, depth: int = MAX_DEPTH) -> TensorInfo:
+        """What is known of a value, with symbols for its elements where it is a small tensor of integers."""
+        info = self.of(value)
+        small = info.shape is not None and len(info.shape) <= 1 and info.dtype is not None and info.dtype.is_integer
+        if info.const is not None or info.values is not None or info.shape is None or not small:
+            return info
+        count = info.shape[0] if info.shape else 1
+        if not isinstance(count, int) or count > MAX_ELEMENTS:
+            return info
+        if value not in self._contents:
+            known = self._moved_contents(value, depth) if depth else None
+            self._contents[value] = known or tuple(self.symbols.element(value, k) for k in range(count))
+        return replace(info, values=self._contents[value])
+
+    def _moved_contents(self, value: ir.Value, depth: int) -> tuple[Dim, ...] | None:
+        """Contents that are put together from others (Concat): of these, some may be known."""
+        node = value.producer()
+        record = None if node is None else self.records.get(node)
+        if node is None or record is None or isinstance(record, Elementwise | Control):
+            return None
+        ctx = self.contexts[node]
+        if any(info is not None and info.shape is None for info in ctx.inputs):
+            return None
+        given = [None if source is None else self._with_contents(source, depth - 1) for source in node.inputs]
+        if all(new is None or new is old for new, old in zip(given, ctx.inputs, strict=True)):
+            return None
+        quiet = InferContext(ctx.node, ctx.op_type, tuple(given), ctx.outputs, self.fresh, define=ctx.define)
+        infos = record.infer(quiet)
+        return None if infos is None else infos[value.index() or 0].values
 
     def _infer(self, node: ir.Node, record: Op | None, ctx: InferContext) -> Sequence[TensorInfo]:
         if record is not None and (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sardonyx.graph.info import TensorInfo
-from sardonyx.ops.axes import axes_input, unknown
+from sardonyx.ops.axes import by_choice, chosen_axes, fixed_axes, unknown
 from sardonyx.ops.base import IndexContext, Indexed, InferContext, Read
 from sardonyx.ops.registry import op
 from sardonyx.ops.values import integers
@@ -22,22 +22,24 @@ class Pad(Indexed):
     without the edge itself) or repeated (``wrap``).
     """
 
+    sized_by = (1, 3)
     mode: str = "constant"
 
     def _pads(self, ctx: InferContext) -> tuple[tuple[Dim, Dim], ...] | None:
-        """Elements before and after each dimension; None where they depend on data."""
+        """Elements before and after each dimension; None where nothing is known of them."""
         shape = ctx.input(0).shape
         pads = integers(ctx, 1)
         if shape is None or pads is None:
             return None
         rank = len(shape)
-        axes = tuple(range(rank)) if ctx.optional(3) is None else axes_input(ctx, 3, rank)
+        axes = fixed_axes(range(rank), rank) if ctx.optional(3) is None else chosen_axes(ctx, 3, rank)
         if axes is None:
             return None
         if len(pads) != 2 * len(axes):
             ctx.fail(f"{len(pads)} pads for {len(axes)} axes; expected two for each")
-        by_axis = {axis: (pads[place], pads[place + len(axes)]) for place, axis in enumerate(axes)}
-        return tuple(by_axis.get(axis, (0, 0)) for axis in range(rank))
+        sides = pads[: len(axes)], pads[len(axes) :]
+        by_axis = [[choice[axis] for choice in axes] for axis in range(rank)]
+        return tuple((by_choice(chosen, sides[0], 0), by_choice(chosen, sides[1], 0)) for chosen in by_axis)
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
         data = ctx.input(0)
@@ -49,19 +51,17 @@ class Pad(Indexed):
         shape: list[Dim] = []
         for axis, (size, (before, after)) in enumerate(zip(data.shape, pads, strict=True)):
             padded = size + before + after
-            if isinstance(padded, int) and padded < 0:
-                ctx.fail(f"pads {before} and {after} of axis {axis} crop more than its size {size}")
-            if self.mode != "constant" and size == 0 and known_positive(padded):
-                ctx.fail(f"axis {axis} is empty: mode {self.mode} has nothing to pad it with")
-            shape.append(padded if known_nonnegative(padded) else maximum(padded, 0))
+            message = f"pads {before} and {after} of axis {axis} crop more than its size {size}"
+            ctx.require_least(padded, 0, message)
+            if self.mode != "constant":
+                left = size + minimum(before, 0) + minimum(after, 0)
+                message = f"axis {axis} is empty or cropped to nothing: mode {self.mode} has nothing to pad it with"
+                ctx.require_least(left, minimum(padded, 1), message)
+            shape.append(ctx.define("padded", padded if known_nonnegative(padded) else maximum(padded, 0)))
         return (TensorInfo(data.dtype, tuple(shape)),)
 
     def lowers(self, ctx: InferContext) -> bool:
-        pads = self._pads(ctx)
-        if pads is None:
-            return False
-        # Where one side is cropped and the other padded, engines differ in what is reflected: left to the reference.
-        return self.mode == "constant" or all(known_nonnegative(pad) for pair in pads for pad in pair)
+        return self._pads(ctx) is not None
 
     def index(self, ctx: IndexContext, position: tuple[Dim, ...]) -> Read:
         shape, pads = ctx.infer.input(0).shape or (), self._pads(ctx.infer) or ()
@@ -78,9 +78,11 @@ class Pad(Indexed):
                 if not known_nonnegative(-after):
                     conditions.append(size - 1 - source)
             else:
-                source = self._inside(source, size, max_pads=(before, after))
-                if not known_positive(size):
-                    conditions.append(size - 1)  # an empty axis has nothing to read
+                # what negative pads crop away is not there to be repeated or reflected
+                cropped, left = -minimum(before, 0), size + minimum(before, 0) + minimum(after, 0)
+                source = cropped + self._inside(source - cropped, left, max_pads=(before, after))
+                if not known_positive(left):
+                    conditions.append(left - 1)  # an empty axis has nothing to read
             index.append(source)
         return Read(0, tuple(index), tuple(conditions), self._fill(ctx.infer))
 

@@ -10,11 +10,12 @@ from typing import Any
 from sardonyx import dtypes
 from sardonyx.graph.info import TensorInfo
 from sardonyx.kernels.spec import Operand
-from sardonyx.ops.axes import axes_input, row_major, unknown
+from sardonyx.ops.axes import chosen_axes, row_major, same, sum_of, unknown, without
 from sardonyx.ops.base import InferContext, Op, View
 from sardonyx.ops.registry import op
+from sardonyx.ops.steps import is_positive
 from sardonyx.ops.values import carried, integers
-from sardonyx.symbols import Dim, divide_exact, known_equal, known_positive, product
+from sardonyx.symbols import Dim, divide_exact, known_equal, known_positive, maximum, product
 
 __all__ = ["Flatten", "Identity", "Reshape", "Shape", "Size", "Squeeze", "Unsqueeze", "reshape_view"]
 
@@ -74,6 +75,7 @@ class _SameElements(View):
 class Reshape(_SameElements):
     """The same elements in the shape of input 1, where 0 keeps a size (unless ``allowzero``) and -1 is what is left."""
 
+    sized_by = (1,)
     allowzero: int = 0
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
@@ -91,6 +93,8 @@ class Reshape(_SameElements):
         return (carried(data.dtype, shape, data.values if len(shape) <= 1 else None),)
 
     def _resolve(self, ctx: InferContext, shape: tuple[Dim, ...], wanted: Sequence[Dim]) -> tuple[Dim, ...]:
+        if any(ctx.from_data(size) for size in wanted):
+            return self._resolve_data(ctx, shape, wanted)
         result: list[Dim] = []
         free = [place for place, size in enumerate(wanted) if size == -1]
         if len(free) > 1:
@@ -112,6 +116,30 @@ class Reshape(_SameElements):
             result[free[0]] = left
         message = f"{list(shape)} has not as many elements as the new shape {list(wanted)}"
         ctx.require_equal(product(result), total, message)
+        return tuple(result)
+
+    def _resolve_data(self, ctx: InferContext, shape: tuple[Dim, ...], wanted: Sequence[Dim]) -> tuple[Dim, ...]:
+        """The same where a run reads sizes: each is its number, the size it copies, or what is left."""
+        sizes: list[Dim] = []
+        left_out: list[Dim] = []
+        others: Dim = 1
+        for place, number in enumerate(wanted):
+            ctx.require_least(number, -1, f"the new shape {list(wanted)} has a negative size")
+            size, free = maximum(number, 0), is_positive(-number)
+            if not self.allowzero:
+                copied = shape[place] if place < len(shape) else 0
+                zero = same(ctx, number, 0)
+                if place >= len(shape):
+                    ctx.require_equal(zero, 0, f"0 at place {place} of the new shape copies a size that is not there")
+                size = size + zero * copied
+            sizes.append(ctx.define("size", size))
+            left_out.append(ctx.define("free", free))
+            others = ctx.define("others", others * (sizes[-1] + left_out[-1]))
+        ctx.require_least(1, sum_of(left_out), f"the new shape {list(wanted)} has -1 more than once")
+        rest = ctx.define("rest", product(shape) // maximum(others, 1))
+        result = [ctx.define("size", size + free * rest) for size, free in zip(sizes, left_out, strict=True)]
+        message = f"{list(shape)} has not as many elements as the new shape {list(wanted)}"
+        ctx.require_equal(product(result), product(shape), message)
         return tuple(result)
 
 
@@ -154,6 +182,8 @@ class Flatten(_SameElements):
 class Squeeze(_SameElements):
     """Without the dimensions of size 1, or those of input 1 only."""
 
+    sized_by = (1,)
+
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
         data = ctx.input(0)
         if data.shape is None:
@@ -163,29 +193,46 @@ class Squeeze(_SameElements):
             if any(not isinstance(size, int) and not known_positive(size - 1) for size in shape):
                 return (unknown(ctx, data, None),)  # which sizes are 1, and so the rank, only a run can say
             return (carried(data.dtype, [size for size in shape if size != 1], data.values),)
-        axes = axes_input(ctx, 1, len(shape))
-        if axes is None:
+        choices = chosen_axes(ctx, 1, len(shape))
+        if choices is None:
             return (unknown(ctx, data, None),)
-        for axis in axes:
-            ctx.require_equal(shape[axis], 1, f"axis {axis} to squeeze has size {shape[axis]}, not 1")
-        return (carried(data.dtype, [size for axis, size in enumerate(shape) if axis not in axes], data.values),)
+        gone = [sum_of(choice[axis] for choice in choices) for axis in range(len(shape))]
+        for axis, (out, size) in enumerate(zip(gone, shape, strict=True)):
+            one = size if out == 1 else 1 + out * (size - 1)
+            ctx.require_equal(one, 1, f"axis {axis} to squeeze has size {size}, not 1")
+        return (carried(data.dtype, without(ctx, shape, gone, len(choices)), data.values),)
 
 
 @op("Unsqueeze")
 class Unsqueeze(_SameElements):
     """With dimensions of size 1 put in at the places of input 1 in the output."""
 
+    sized_by = (1,)
+
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
         data, given = ctx.input(0), ctx.input(1)
         count = None if given.shape is None else product(given.shape)
         if data.shape is None:
             return (unknown(ctx, data, None),)
-        axes = axes_input(ctx, 1, len(data.shape) + count) if isinstance(count, int) else None
-        if axes is None:
-            return (unknown(ctx, data, len(data.shape) + count if isinstance(count, int) else None),)
-        sizes = iter(data.shape)
-        shape = [1 if place in axes else next(sizes) for place in range(len(data.shape) + len(axes))]
-        return (carried(data.dtype, shape, data.values),)
+        rank = len(data.shape) + count if isinstance(count, int) else None
+        choices = None if rank is None else chosen_axes(ctx, 1, rank)
+        if rank is None or choices is None:
+            return (unknown(ctx, data, rank),)
+        made = [sum_of(choice[axis] for choice in choices) for axis in range(rank)]
+        return (carried(data.dtype, _with_ones(ctx, data.shape, made), data.values),)
+
+
+def _with_ones(ctx: InferContext, sizes: Sequence[Dim], made: Sequence[Dim]) -> list[Dim]:
+    """Sizes with 1 wherever ``made`` is 1 (of the result's places; elsewhere it is 0)."""
+    result: list[Dim] = []
+    before: Dim = 0
+    for place, one in enumerate(made):
+        old: Dim = 0
+        for k in range(max(0, place + len(sizes) - len(made)), min(place + 1, len(sizes))):
+            old = old + same(ctx, place - before, k) * sizes[k]
+        result.append(ctx.define("size", one + (1 - one) * old))
+        before = before + one
+    return result
 
 
 @op("Identity")

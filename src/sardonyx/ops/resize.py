@@ -21,7 +21,7 @@ from sardonyx.kernels.spec import Operand
 from sardonyx.ops.axes import distinct_axes, memory_order, unknown
 from sardonyx.ops.base import Anchor, InferContext, LowerContext
 from sardonyx.ops.registry import op
-from sardonyx.ops.values import integers
+from sardonyx.ops.values import sizes_input
 from sardonyx.symbols import Dim, ceildiv, divide_exact, maximum, minimum, product, symbol
 
 __all__ = ["Resize"]
@@ -67,6 +67,7 @@ def _scaled(size: Dim, scale: float) -> Dim:
 class Resize(Anchor):
     """The input sampled anew along ``axes``, by ``scales`` (input 2) or to ``sizes`` (input 3)."""
 
+    sized_by = (3,)
     antialias: int = 0
     axes: tuple[int, ...] | None = None
     coordinate_transformation_mode: str = "half_pixel"
@@ -113,17 +114,15 @@ class Resize(Anchor):
             ctx.fail("exactly one of scales and sizes must be given")
         if scaled:
             return self._plan_scales(ctx, shape, axes)
-        sizes = integers(ctx, 3)
+        sizes = sizes_input(ctx, 3, "sizes")
         if sizes is None:
             return None
         self._check_count(ctx, "sizes", len(sizes), axes)
-        if any(isinstance(size, int) and size < 0 for size in sizes):
-            ctx.fail(f"sizes {list(sizes)} include a negative one")
         for axis, size in zip(axes, sizes, strict=True):
             if shape[axis] == 0 and (size != 0 or self.keep_aspect_ratio_policy != "stretch"):
                 ctx.fail(f"axis {axis} is empty and cannot be resized to {size}")
         if self.keep_aspect_ratio_policy != "stretch":
-            return self._plan_aspect(shape, axes, sizes)
+            return self._plan_aspect(ctx, shape, axes, sizes)
         return tuple(_Axis(a, k, shape[a], size, None) for k, (a, size) in enumerate(zip(axes, sizes, strict=True)))
 
     def _check_count(self, ctx: InferContext, what: str, count: int, axes: Sequence[int]) -> None:
@@ -143,7 +142,9 @@ class Resize(Anchor):
         pairs = enumerate(zip(axes, scales, strict=True))
         return tuple(_Axis(a, k, shape[a], _scaled(shape[a], scale), scale) for k, (a, scale) in pairs)
 
-    def _plan_aspect(self, shape: tuple[Dim, ...], axes: tuple[int, ...], sizes: Sequence[Dim]) -> tuple[_Axis, ...]:
+    def _plan_aspect(
+        self, ctx: InferContext, shape: tuple[Dim, ...], axes: tuple[int, ...], sizes: Sequence[Dim]
+    ) -> tuple[_Axis, ...]:
         """One scale for all axes: the least or the greatest of those that the sizes ask for.
 
         The size it gives an axis, rounded half up, is the least or greatest of what each of the scales would give.
@@ -153,7 +154,8 @@ class Resize(Anchor):
         plan = []
         for place, axis in enumerate(axes):
             rounded = [(2 * want * shape[axis] + have) // (2 * have) for have, want in pairs]
-            plan.append(_Axis(axis, place, shape[axis], reduce(choose, rounded), None, pairs))
+            out = ctx.define("resized", reduce(choose, rounded))
+            plan.append(_Axis(axis, place, shape[axis], out, None, pairs))
         return tuple(plan)
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:

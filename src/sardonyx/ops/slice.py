@@ -7,25 +7,29 @@ from dataclasses import replace
 
 from sardonyx.graph.info import TensorInfo
 from sardonyx.kernels.spec import Operand
-from sardonyx.ops.axes import axes_input, axis_of, unknown
+from sardonyx.ops.axes import axes_input, axis_of, by_choice, chosen_axes, fixed_axes, unknown
 from sardonyx.ops.base import InferContext, View
 from sardonyx.ops.registry import op
-from sardonyx.ops.values import carried, integers
+from sardonyx.ops.steps import is_positive, steps_between
+from sardonyx.ops.values import carried, integers, sizes_input
 from sardonyx.symbols import Dim, ceildiv, divide_exact, known_nonnegative, maximum, minimum
 
 __all__ = ["Slice", "Split", "slice_range"]
 
 
-def slice_range(ctx: InferContext, start: Dim, end: Dim, step: int, size: Dim) -> tuple[Dim, Dim]:
-    """The first index and the count of a slice of an axis, by ONNX's rules."""
-    first, last = _from_front(ctx, start, size), _from_front(ctx, end, size)
-    if step > 0:
-        first = minimum(maximum(first, 0), size)
-        last = minimum(maximum(last, 0), size)
-        return first, maximum(ceildiv(last - first, step), 0)
-    first = minimum(maximum(first, 0), size - 1)
-    last = minimum(maximum(last, -1), size - 1)
-    return first, maximum(ceildiv(first - last, -step), 0)
+def slice_range(ctx: InferContext, start: Dim, end: Dim, step: Dim, size: Dim) -> tuple[Dim, Dim, Dim]:
+    """The first index, the count and the step of a slice of an axis, by ONNX's rules."""
+    forward: Dim
+    if isinstance(step, int):
+        forward = int(step > 0)
+        step = max(min(step, size + 1), -size - 1) if isinstance(size, int) else step
+    else:
+        forward = ctx.define("forward", is_positive(step))
+        up, down = (maximum(minimum(part, size + 1), 0) for part in (step, -step))
+        step = ctx.define("up", up) - ctx.define("down", down)  # as far as past the end is far enough
+    first = minimum(maximum(_from_front(ctx, start, size), 0), size - 1 + forward)
+    last = minimum(maximum(_from_front(ctx, end, size), forward - 1), size - 1 + forward)
+    return ctx.define("first", first), ctx.define("slice", steps_between(ctx, first, last, step, "a step")), step
 
 
 def _from_front(ctx: InferContext, index: Dim, size: Dim) -> Dim:
@@ -45,17 +49,18 @@ def _from_front(ctx: InferContext, index: Dim, size: Dim) -> Dim:
 class Slice(View):
     """Elements ``starts`` to ``ends`` (inputs 1, 2) of ``axes`` (input 3), each ``steps`` (input 4) apart."""
 
-    def _ranges(self, ctx: InferContext) -> dict[int, tuple[Dim, Dim, int]] | None:
-        """First index, count and step by axis; None where they depend on data."""
+    sized_by = (1, 2, 3, 4)
+
+    def _ranges(self, ctx: InferContext) -> dict[int, tuple[Dim, Dim, Dim]] | None:
+        """First index, count and step by axis; None where nothing is known of them."""
         shape = ctx.input(0).shape
         starts, ends = integers(ctx, 1), integers(ctx, 2)
         if shape is None or starts is None or ends is None:
             return None
-        axes: tuple[int, ...] | None = tuple(range(len(starts)))
-        if ctx.optional(3) is not None:
-            axes = axes_input(ctx, 3, len(shape))
-        elif len(starts) > len(shape):
+        given = ctx.optional(3) is not None
+        if not given and len(starts) > len(shape):
             ctx.fail(f"{len(starts)} starts for a tensor of rank {len(shape)}")
+        axes = chosen_axes(ctx, 3, len(shape)) if given else fixed_axes(range(len(starts)), len(shape))
         steps = integers(ctx, 4) if ctx.optional(4) is not None else (1,) * len(starts)
         if axes is None or steps is None:
             return None
@@ -63,13 +68,15 @@ class Slice(View):
             ctx.fail(
                 f"{len(starts)} starts, {len(ends)} ends, {len(axes)} axes and {len(steps)} steps; expected as many"
             )
-        ranges: dict[int, tuple[Dim, Dim, int]] = {}
-        for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-            if step == 0:
-                ctx.fail("a step of 0")
-            if not isinstance(step, int):
-                return None
-            ranges[axis] = (*slice_range(ctx, start, end, step, shape[axis]), step)
+        ranges: dict[int, tuple[Dim, Dim, Dim]] = {}
+        for axis, size in enumerate(shape):
+            chosen = [choice[axis] for choice in axes]
+            if all(one == 0 for one in chosen):
+                continue
+            start, end, step = (
+                by_choice(chosen, numbers, default) for numbers, default in ((starts, 0), (ends, size), (steps, 1))
+            )
+            ranges[axis] = slice_range(ctx, start, end, step, size)
         return ranges
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
@@ -83,7 +90,7 @@ class Slice(View):
         values = data.values
         if values is not None and 0 in ranges:
             first, count, step = ranges[0]
-            if isinstance(first, int) and isinstance(count, int):
+            if isinstance(first, int) and isinstance(count, int) and isinstance(step, int):
                 values = tuple(values[first + k * step] for k in range(count))
             else:
                 values = None
@@ -115,19 +122,18 @@ class Slice(View):
 class Split(View):
     """The parts of one axis, of the sizes in input 1 or in ``num_outputs`` parts of which the last may be smaller."""
 
+    sized_by = (1,)
     axis: int = 0
     num_outputs: int | None = None
 
     def _sizes(self, ctx: InferContext, size: Dim) -> tuple[Dim, ...] | None:
         """The sizes of the parts; None where they depend on data."""
         if ctx.optional(1) is not None:
-            sizes = integers(ctx, 1)
+            sizes = sizes_input(ctx, 1, "split")
             if sizes is None:
                 return None
             if len(sizes) != ctx.outputs:
                 ctx.fail(f"{len(sizes)} sizes to split into for {ctx.outputs} outputs")
-            if any(isinstance(part, int) and part < 0 for part in sizes):
-                ctx.fail(f"sizes {list(sizes)} to split into include a negative one")
             total: Dim = 0
             for part in sizes:
                 total = total + part

@@ -12,8 +12,8 @@ from sardonyx.ops.axes import axis_of, row_major
 from sardonyx.ops.base import Anchor, InferContext, LowerContext, computable
 from sardonyx.ops.loops import CallPlan, Loops
 from sardonyx.ops.registry import op
-from sardonyx.ops.values import scalar_integer
-from sardonyx.symbols import Dim, known_positive, product
+from sardonyx.ops.values import scalar_integer, size_from
+from sardonyx.symbols import Dim, product
 
 __all__ = ["TopK"]
 
@@ -26,6 +26,7 @@ class TopK(Anchor):
     any order will do, so that one is kept too.
     """
 
+    sized_by = (1,)
     axis: int = -1
     largest: int = 1
     sorted: int = 1
@@ -33,27 +34,31 @@ class TopK(Anchor):
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
         data = ctx.input(0)
         ctx.input(1)
-        k = scalar_integer(ctx, 1)
-        if isinstance(k, int) and k < 0:
-            ctx.fail(f"k must not be negative, got {k}")
+        k = self._count(ctx)
         if data.shape is None:
             return TensorInfo(data.dtype), TensorInfo(dtypes.int64)
         axis = axis_of(ctx, self.axis, len(data.shape))
         if k is None:
             k = ctx.fresh("k")
-        elif known_positive(k - data.shape[axis]):
-            ctx.fail(f"k is {k}, but axis {self.axis} has only {data.shape[axis]} elements")
+        else:
+            ctx.require_least(
+                data.shape[axis], k, f"k is {k}, but axis {self.axis} has only {data.shape[axis]} elements"
+            )
         shape: tuple[Dim, ...] = (*data.shape[:axis], k, *data.shape[axis + 1 :])
         return TensorInfo(data.dtype, shape), TensorInfo(dtypes.int64, shape)
 
+    def _count(self, ctx: InferContext) -> Dim | None:
+        k = scalar_integer(ctx, 1)
+        return None if k is None else size_from(ctx, k, f"k must not be negative, got {k}")
+
     def lowers(self, ctx: InferContext) -> bool:
         data = ctx.input(0)
-        known = data.shape is not None and scalar_integer(ctx, 1) is not None
+        known = data.shape is not None and self._count(ctx) is not None
         return known and data.dtype is not None and computable(data.dtype, "fiu")
 
     def lower(self, ctx: LowerContext) -> None:
         data = ctx.infer.input(0)
-        k = scalar_integer(ctx.infer, 1)
+        k = self._count(ctx.infer)
         if data.dtype is None or k is None:
             raise AssertionError("TopK of unknown type or size was lowered")
         axis = axis_of(ctx.infer, self.axis, len(data.shape or ()))

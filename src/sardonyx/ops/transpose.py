@@ -10,7 +10,7 @@ from sardonyx.kernels.spec import Operand
 from sardonyx.ops.axes import unknown
 from sardonyx.ops.base import InferContext, View, broadcast_shapes
 from sardonyx.ops.registry import op
-from sardonyx.ops.values import carried, integers
+from sardonyx.ops.values import carried, sizes_input
 from sardonyx.symbols import Dim, known_equal, minimum
 
 __all__ = ["Expand", "Transpose"]
@@ -45,16 +45,16 @@ class Transpose(View):
 class Expand(View):
     """The input broadcast with the shape of input 1."""
 
+    sized_by = (1,)
+
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
         data, target = ctx.input(0), ctx.input(1)
-        sizes = integers(ctx, 1)
+        sizes = sizes_input(ctx, 1, "shape")
         if sizes is None or data.shape is None:
             count = target.shape[0] if target.shape else None
             known = isinstance(count, int) and data.shape is not None
             rank = max(count, len(data.shape)) if isinstance(count, int) and known and data.shape is not None else None
             return (unknown(ctx, data, rank),)
-        if any(isinstance(size, int) and size < 0 for size in sizes):
-            ctx.fail(f"shape {list(sizes)} has a negative size")
         shape = broadcast_shapes(ctx, [data.shape, tuple(sizes)])
         repeated = None
         if data.values is not None and shape is not None and len(shape) == 1 and isinstance(shape[0], int):

@@ -8,9 +8,9 @@ from sardonyx.dtypes import DType
 from sardonyx.graph.info import TensorInfo
 from sardonyx.ops.base import InferContext
 from sardonyx.ops.contents import LIMIT, contents
-from sardonyx.symbols import Dim
+from sardonyx.symbols import Dim, known_nonnegative, maximum
 
-__all__ = ["carried", "integers", "scalar_integer"]
+__all__ = ["carried", "integers", "scalar_integer", "size_from", "sizes_input"]
 
 
 def integers(ctx: InferContext, index: int) -> tuple[Dim, ...] | None:
@@ -26,6 +26,26 @@ def scalar_integer(ctx: InferContext, index: int) -> Dim | None:
     if len(values) != 1:
         ctx.fail(f"input {index} must have one element, got {len(values)}")
     return values[0]
+
+
+def size_from(ctx: InferContext, size: Dim, message: str) -> Dim:
+    """A number as a size: fails with ``message`` for a negative one, now or, where data gives it, in the run."""
+    if isinstance(size, int):
+        if size < 0:
+            ctx.fail(message)
+        return size
+    if known_nonnegative(size) or not ctx.from_data(size):
+        return size
+    ctx.require_least(size, 0, message)
+    return ctx.define("size", maximum(size, 0))
+
+
+def sizes_input(ctx: InferContext, index: int, what: str) -> tuple[Dim, ...] | None:
+    """The contents of an integer input as sizes, None where they are not known; fails for a negative one."""
+    sizes = integers(ctx, index)
+    if sizes is None:
+        return None
+    return tuple(size_from(ctx, size, f"{what} {list(sizes)} has a negative size") for size in sizes)
 
 
 def carried(dtype: DType | None, shape: Sequence[Dim] | None, values: Sequence[Dim] | None) -> TensorInfo:

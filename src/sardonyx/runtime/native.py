@@ -30,6 +30,7 @@ _READY = 0x101  # C-contiguous and aligned, in numpy's flags
 _PLANS_KEPT = 256
 _FRAMES_KEPT = 8
 _STATUS_BITS = 8
+_LARGEST = (1 << 63) - (1 << 32)  # leaves room to add a few sizes
 
 REASONS = {
     1: "an index is out of range",
@@ -234,7 +235,8 @@ class NativeStep:
             raise InvalidInputError(
                 f"input {name!r}: expected at least {source.element + 1} elements, got {array.size}"
             )
-        return int(array.item(source.element))
+        value = int(array.item(source.element))
+        return min(max(-value if source.negative else value, 0), _LARGEST)
 
     def _new_plan(self, key: tuple[Any, ...], arrays: Sequence[Array]) -> _Plan:
         region = self.region
@@ -243,8 +245,6 @@ class NativeStep:
                 raise InvalidInputError(f"input {spec.name!r}: expected rank {len(spec.dims)}, got shape {array.shape}")
         elements = iter(key[len(region.inputs) :])
         values = [arrays[s.input].shape[s.axis] if isinstance(s, DimOf) else next(elements) for s in region.symbols]
-        if any(not -(1 << 63) <= v < 1 << 63 for v in values):
-            raise InvalidInputError(f"a size read from an input does not fit in 64 bits: {max(values)}")
         symbols = np.array([*values, 0], np.int64)
         table = np.zeros(max(1, region.table_size), np.int64)
         status = self._plan(address_of(symbols), address_of(table))

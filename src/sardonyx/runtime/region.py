@@ -61,10 +61,14 @@ class DimOf:
 
 @dataclass(frozen=True)
 class ElementOf:
-    """A symbol whose value is one element (in C order) of an integer input, read when the region runs."""
+    """A symbol whose value is one element (in C order) of an integer input, read when the region runs.
+
+    Symbols are never negative: the value is the element's positive part, or what it is below 0 where ``negative``.
+    """
 
     input: int
     element: int
+    negative: bool = False
 
 
 SymbolSource: TypeAlias = "DimOf | ElementOf"
@@ -197,9 +201,9 @@ def _size_in(data: int | list[int]) -> Size:
 def _source_out(source: SymbolSource) -> list[Any]:
     if isinstance(source, DimOf):
         return ["dim", source.input, source.axis]
-    return ["element", source.input, source.element]
+    return ["below" if source.negative else "element", source.input, source.element]
 
 
 def _source_in(data: list[Any]) -> SymbolSource:
     kind, index, position = data
-    return DimOf(index, position) if kind == "dim" else ElementOf(index, position)
+    return DimOf(index, position) if kind == "dim" else ElementOf(index, position, kind == "below")
