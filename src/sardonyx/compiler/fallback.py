@@ -1,5 +1,5 @@
 """Nodes without a lowering: host steps, computed by their own record, and Python steps, by onnx's reference
-implementation (or ``contrib``)."""
+implementation."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
-from sardonyx.compiler.contrib import CONTRIB
 from sardonyx.compiler.steps import node_inputs
-from sardonyx.errors import InvalidModelError
 from sardonyx.ops.inference import GraphInfo, node_attributes, node_label
 from sardonyx.ops.registry import decode
 from sardonyx.runtime.program import HostStep, PythonStep
@@ -53,10 +51,6 @@ def python_step(node: ir.Node, info: GraphInfo) -> PythonStep:
 def reference_function(recipe: bytes) -> Callable[[Sequence[Any]], Sequence[Any]]:
     """The function of a step, from its recipe: a model of one node whose inputs are the step's non-empty names."""
 
-    contrib = _contrib_function(recipe)
-    if contrib is not None:
-        return contrib
-
     @functools.cache
     def evaluator() -> tuple[Any, tuple[str, ...]]:
         from onnx.reference import ReferenceEvaluator
@@ -75,27 +69,6 @@ def reference_function(recipe: bytes) -> Callable[[Sequence[Any]], Sequence[Any]
         return [results.get(name) for name in node.output]
 
     return run
-
-
-def _contrib_function(recipe: bytes) -> Callable[[Sequence[Any]], Sequence[Any]] | None:
-    """The function of an operator that this package itself computes in Python; InvalidModelError for its attributes."""
-    node = onnx.ModelProto.FromString(recipe).graph.node[0]
-    make = CONTRIB.get((node.domain, node.op_type))
-    if make is None:
-        return None
-    try:
-        return make({a.name: _plain(onnx.helper.get_attribute_value(a)) for a in node.attribute})
-    except Exception as error:
-        label = node.name or next(iter(node.output), "")
-        raise InvalidModelError(f"node {label} ({node.op_type}): {error}") from error
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.decode("utf-8")
-    if isinstance(value, onnx.TensorProto):
-        return onnx.numpy_helper.to_array(value)
-    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def _model(node: ir.Node, inputs: Sequence[str], info: GraphInfo) -> onnx.ModelProto:

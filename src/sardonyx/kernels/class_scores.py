@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
+from sardonyx.kernels.point import compute_dtype
 from sardonyx.lang import I64, KernelBuilder, Pointer, Type, Value
 from sardonyx.lang.vmath import exp, log
 from sardonyx.symbols import Dim, ceildiv
@@ -48,12 +49,13 @@ def probit(value: Value) -> Value:
 
 @dataclass(frozen=True)
 class ClassScores:
-    """Scores of type ``dtype`` in rows of ``s1`` columns (s0 rows) become float32 scores and, with ``labels``, labels.
+    """Scores of type ``dtype`` in rows of ``s1`` columns (s0 rows) become scores of type ``result`` and, with
+    ``labels``, labels.
 
     ``transform`` is a post transform of ai.onnx.ml. A single column is one score: it becomes two columns where
     ``opposite`` says how the first is made ("complement": 1 - score, "negative": -score), and its label is entry 1 of
-    the table where the score is above ``limit``, else entry 0; LOGISTIC and the softmaxes leave a score that stays
-    alone as it is. Of several columns the label is that of the first largest score.
+    the table where the score is above ``limit``, else entry 0; PROBIT leaves the second column 0, LOGISTIC and the
+    softmaxes leave a score that stays alone as it is. Of several columns the label is that of the first largest score.
     With ``base``, a number per column is added, after a division by ``divisor``; with ``present``, a byte per score
     says whether there is one: the others are 0 and never chosen.
     Buffers: raw scores, scores, then (labels) table and labels, (base) base, (present) present.
@@ -68,6 +70,12 @@ class ClassScores:
     divisor: float = 1.0
     base: bool = False
     present: bool = False
+    result: DType = dtypes.float32
+
+    @property
+    def work(self) -> DType:
+        """The type of transformed scores before they are rounded to ``result``."""
+        return compute_dtype(self.result)
 
     @property
     def name(self) -> str:
@@ -122,9 +130,9 @@ class _Block:
         return b.select(there, value, 0.0), there
 
     def store(self, value: Value, column: Value | int, columns: Value) -> None:
-        target = self.b.buffer(1, dtypes.float32).at(self.row * columns)
+        target = self.b.buffer(1, self.spec.result).at(self.row * columns)
         places = self.b.iota(I64.with_lanes(self.lanes)) * columns + column
-        target.scatter(value.to(dtypes.float32), places, self.mask)
+        target.scatter(value.to(self.spec.result), places, self.mask)
 
     def store_label(self, entry: Value) -> None:
         table, target = self._further(dtypes.int64, 0), self._further(dtypes.int64, 1)
@@ -138,13 +146,13 @@ class _Block:
         if spec.labels:
             self.store_label((value > spec.limit).to(dtypes.int64))
         if not spec.opposite:
-            self.store(probit(value.to(dtypes.float32)) if spec.transform == "PROBIT" else value, 0, b.i64(1))
+            self.store(probit(value.to(spec.work)) if spec.transform == "PROBIT" else value, 0, b.i64(1))
             return
         if spec.transform == "PROBIT":
-            value = probit(value.to(dtypes.float32))
-            pair = (-value, value)
+            value = probit(value.to(spec.work))
+            pair = (value, b.zero(value.type))
         elif spec.transform == "LOGISTIC":
-            value = value.to(dtypes.float32)
+            value = value.to(spec.work)
             pair = (logistic(-value), logistic(value))
         else:
             pair = (1.0 - value if spec.opposite == "complement" else -value, value)
@@ -164,7 +172,7 @@ class _Block:
         with b.loop(self.columns) as column:
             value, _ = self.score(column)
             if transform in change:
-                value = change[transform](value.to(dtypes.float32))
+                value = change[transform](value.to(self.spec.work))
             self.store(value, column, self.columns)
 
     def choose(self) -> Value:

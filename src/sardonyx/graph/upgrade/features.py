@@ -193,3 +193,16 @@ def spelled(places: ir.Value, texts: Sequence[str], emit: Emitter) -> ir.Value:
     """The strings at int64 places of a list."""
     keys = list(range(len(texts)))
     return emit.op("LabelEncoder", places, domain=ML, keys_int64s=keys, values_strings=list(texts))
+
+
+@upgrade("TreeEnsembleClassifier", before=5, domain=ML)
+def tree_classifier(node: ir.Node, emit: Emitter) -> Sequence[ir.Value] | None:
+    """Labels that are strings become their places in the list, and a LabelEncoder."""
+    texts = take(node, "classlabels_strings", ())
+    if not texts:
+        return None
+    attributes = [value for name, value in node.attributes.items() if name != "classlabels_int64s"]
+    attributes.append(ir.AttrInt64s("classlabels_int64s", range(len(texts))))
+    made = ir.Node(ML, node.op_type, node.inputs, attributes, num_outputs=2, version=node.version, name=node.name)
+    emit.append(made)
+    return [spelled(made.outputs[0], texts, emit), made.outputs[1]]
