@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
 import sardonyx
-from control import BOOL, INT64, check, graph, loop_body, model, node, options, tensor
+from control import BOOL, FLOAT, INT64, check, graph, loop_body, model, node, options, tensor
 from sardonyx.errors import ExecutionError, InvalidInputError, InvalidModelError, MemoryLimitError
 from sardonyx.runtime.profiler import Profiler
 
@@ -240,7 +241,8 @@ def test_scan(axis: int, direction: int) -> None:
         [tensor("last", None), tensor("z", None)],
         {"w": np.float32([2])},
     )
-    check(proto, {"x": X, "start": np.zeros(4 if axis == 0 else 3, np.float32)})
+    for x in (X, rng.standard_normal((40, 40)).astype(np.float32)):
+        check(proto, {"x": x, "start": np.zeros(x.shape[1 if axis == 0 else 0], np.float32)})
 
 
 def test_scan_of_nothing_and_of_unlike_lengths() -> None:
@@ -255,6 +257,90 @@ def test_scan_of_nothing_and_of_unlike_lengths() -> None:
     assert session.run(None, {"x": empty, "y": empty})[0].shape == (0, 2)
     with pytest.raises(ExecutionError, match=r"\[3, 2\] slices"):
         session.run(None, {"x": X[:, :2], "y": X[:2, 2:]})
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("trips", [2, 3, 100, 1001])
+def test_many_trips_of_settled_sizes(trips: int, threads: int) -> None:
+    """The trip's number, an unchanged and two changing carried values, one of which is only written, and stacks."""
+    body = loop_body(
+        [
+            node("Gather", ["w", "number"], ["row"], axis=0),
+            node("Mul", ["a", "half"], ["scaled"]),
+            node("Add", ["scaled", "row"], ["b"]),
+            node("ReduceSum", ["b"], ["total"], keepdims=0),
+            node("Add", ["b", "keep"], ["part"]),
+            node("Identity", ["keep"], ["kept"]),
+            node("Cast", ["number"], ["last"], to=FLOAT),
+        ],
+        [tensor("a", None), tensor("keep", None), tensor("only", [])],
+        [tensor("b", None), tensor("kept", None), tensor("last", []), tensor("total", []), tensor("part", None)],
+        {"half": np.float32([0.5])},
+    )
+    proto = model(
+        [node("Loop", ["count", "", "x", "x", "zero"], ["y", "k", "l", "s", "p"], body=body)],
+        [tensor("x", ["n", 4]), tensor("count", [], INT64)],
+        [tensor("y", None), tensor("k", None), tensor("l", []), tensor("s", None), tensor("p", None)],
+        {"w": rng.standard_normal((1001, 4)).astype(np.float32), "zero": np.float32(0)},
+    )
+    x = X.copy()
+    check(proto, {"x": x, "count": np.array(trips)}, intra_op_num_threads=threads)
+    np.testing.assert_array_equal(x, X)
+
+
+@pytest.mark.parametrize("least", [1e-3, 1e-30, 0.0])
+def test_a_condition_ends_many_trips(least: float) -> None:
+    feeds = {"x": np.full(4, 100, np.float32), "bound": np.array(least, np.float32), "start": np.array(True)}
+    check(halving(), feeds)
+
+
+def test_values_handed_from_one_to_another() -> None:
+    body = loop_body(
+        [node("Add", ["a", "b"], ["c"]), node("Identity", ["a"], ["d"]), node("Identity", ["c"], ["s"])],
+        [tensor("a", None), tensor("b", None)],
+        [tensor("c", None), tensor("d", None), tensor("s", None)],
+    )
+    proto = model(
+        [node("Loop", ["count", "", "x", "x"], ["y", "z", "s"], body=body)],
+        [tensor("x", ["n"]), tensor("count", [], INT64)],
+        [tensor("y", None), tensor("z", None), tensor("s", None)],
+    )
+    check(proto, {"x": np.float32([1, 2]), "count": np.array(30)})
+
+
+def test_a_failure_in_a_later_trip() -> None:
+    body = loop_body(
+        [node("Gather", ["w", "number"], ["row"], "reader", axis=0), node("Add", ["a", "row"], ["b"])],
+        [tensor("a", None)],
+        [tensor("b", None)],
+    )
+    proto = model(
+        [node("Loop", ["count", "", "x"], ["y"], body=body)],
+        [tensor("x", ["n", 4]), tensor("count", [], INT64)],
+        [tensor("y", None)],
+        {"w": W},
+    )
+    session = check(proto, {"x": X, "count": np.array(4)})
+    with pytest.raises(ExecutionError, match="an index is out of range"):
+        session.run(None, {"x": X, "count": np.array(500)})
+
+
+def test_long_loops_may_fill_the_memory_to_its_limit() -> None:
+    proto = endless([node("Mul", ["a", "half"], ["b"])], "b")
+    body = proto.graph.node[0].attribute[0].g
+    body.initializer.append(numpy_helper.from_array(np.float32([0.5]), "half"))
+    del body.node[-1]
+    body.node.extend([node("ReduceMax", ["b"], ["most"], keepdims=0), node("Greater", ["most", "half"], ["go"])])
+    body.node.append(node("Neg", ["b"], ["part"]))
+    body.output.append(tensor("part", None))
+    proto.graph.node[0].output.append("s")
+    proto.graph.output.append(tensor("s", None))
+    x = np.full(1 << 16, 2.0**90, np.float32)  # 92 trips, 23 MB
+    session = sardonyx.InferenceSession(proto.SerializeToString(), options(memory_limit=24 << 20))
+    assert session.run(None, {"x": x})[1].shape == (91, 1 << 16)
+    session = sardonyx.InferenceSession(proto.SerializeToString(), options(memory_limit=20 << 20))
+    with pytest.raises(MemoryLimitError, match="trips its results take"):
+        session.run(None, {"x": x})
 
 
 def test_stacked_parts_of_unlike_shapes() -> None:

@@ -31,6 +31,7 @@ from llvmlite import ir
 from sardonyx import dtypes
 from sardonyx.lang.compile import compile_text
 from sardonyx.lang.module import FunctionBuilder, Module
+from sardonyx.lang.repeat import REPEAT, emit_repeat
 from sardonyx.lang.types import BOOL, I64, PTR
 from sardonyx.lang.value import Pointer, Value
 from sardonyx.targets import Target
@@ -38,7 +39,7 @@ from sardonyx.targets import Target
 __all__ = ["PARALLEL", "POOL_SYMBOLS", "declare_parallel", "pool_object", "pool_text"]
 
 PARALLEL = "sardonyx_parallel"
-POOL_SYMBOLS = (PARALLEL, "sardonyx_worker", "sardonyx_stop", "sardonyx_spin", "sardonyx_now")
+POOL_SYMBOLS = (PARALLEL, "sardonyx_worker", "sardonyx_stop", "sardonyx_spin", "sardonyx_now", REPEAT)
 
 # Positions of the words; see sardonyx.runtime.pool, which holds the same numbers.
 LOCK, STATE, LEFT, WAITING, STATUS, JOB, STOP, SEGMENTS = 0, 8, 16, 24, 32, 40, 48, 56
@@ -69,7 +70,7 @@ def pool_object(target: Target) -> bytes:
 
 
 def pool_text(target: Target) -> str:
-    """The pool as LLVM assembly."""
+    """The pool, and what else all regions share, as LLVM assembly."""
     module = Module(target, "pool")
     work = _emit_work(module)
     _emit_parallel(module, work)
@@ -77,6 +78,7 @@ def pool_text(target: Target) -> str:
     _emit_stop(module)
     _emit_spin(module)
     _emit_now(module)
+    emit_repeat(module)
     return module.text()
 
 

@@ -12,6 +12,7 @@ sequences that grow) counts against the memory limit.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,12 +20,15 @@ import numpy.typing as npt
 
 from sardonyx import dtypes
 from sardonyx.errors import MemoryLimitError
+from sardonyx.runtime.address import address_of
 from sardonyx.runtime.program import ControlStep, Observer, Program, Step, Stop, ValueSpec, check_stop
+from sardonyx.runtime.repeat import Pattern, find_pattern, repeat
 
 __all__ = ["IfStep", "LoopStep", "MapStep", "ScanStep", "body_program", "control_step"]
 
 Array: TypeAlias = npt.NDArray[Any]
 
+_ATTEMPTS = 3  # trips after which the sizes may have settled
 _FIRST_CAPACITY = 16
 _RECOUNT = 64
 
@@ -72,6 +76,10 @@ class LoopStep(ControlStep):
     """Settings: ``carried`` is the number of carried values; ``ranks`` are those of the trip's number and of the
     condition; ``stacks`` says what scan outputs are without a trip (see ``_Stack``)."""
 
+    @cached_property
+    def pattern(self) -> Pattern | None:
+        return find_pattern(self.bodies[0], 2, self.settings["carried"])
+
     def run(self, values: list[Any], observer: Observer | None = None, stop: Stop | None = None) -> Sequence[Any]:
         count: int = self.settings["carried"]
         number_shape, condition_shape = ((1,) * rank for rank in self.settings["ranks"])
@@ -81,9 +89,17 @@ class LoopStep(ControlStep):
         captured = [values[place] for place in self.captured[0]]
         carried = values[2 : 2 + count]
         body, trip = self.bodies[0], 0
-        piles = _Piles(self, values, most)
+        piles = _Piles(self, values, most, exact=self.pattern is not None and self.pattern.condition < 0)
         while going and (most is None or trip < most):
             piles.check(stop, carried)
+            if trip and observer is None and self.pattern is not None and trip <= _ATTEMPTS:
+                arrays = [np.zeros(number_shape, np.int64), condition, *carried, *captured]
+                rest = None if most is None else most - trip
+                made = repeat(self.pattern, arrays, piles.stacks, (), trip, rest, partial(check_stop, stop))
+                if made is not None:
+                    trip, going = trip + made.trips, made.going
+                    carried = [made.carried.get(place, value) for place, value in enumerate(carried)]
+                    continue
             number = np.full(number_shape, trip, np.int64)
             results = body.run([number, condition, *carried, *captured], observer, stop)
             going = self.truth(results[0])
@@ -97,6 +113,10 @@ class ScanStep(ControlStep):
     """Settings: ``states`` is the number of states; ``input_axes``, ``input_directions``, ``output_axes`` and
     ``output_directions`` are those of the operator; ``stacks`` says what scan outputs are without a trip."""
 
+    @cached_property
+    def pattern(self) -> Pattern | None:
+        return find_pattern(self.bodies[0], 0, self.settings["states"], len(self.settings["input_axes"]))
+
     def run(self, values: list[Any], observer: Observer | None = None, stop: Stop | None = None) -> Sequence[Any]:
         settings = self.settings
         count: int = settings["states"]
@@ -108,12 +128,19 @@ class ScanStep(ControlStep):
         captured = [values[place] for place in self.captured[0]]
         states = values[:count]
         body = self.bodies[0]
-        piles = _Piles(self, values, trips)
+        piles = _Piles(self, values, trips, exact=True)
         directions = settings["input_directions"]
         for trip in range(trips):
             piles.check(stop, states)
             parts = [x[trips - 1 - trip if d else trip, ...] for x, d in zip(slices, directions, strict=True)]
-            results = body.run([*states, *parts, *captured], observer, stop)
+            arrays = [*states, *parts, *captured]
+            if trip and observer is None and self.pattern is not None and trip <= _ATTEMPTS:
+                steps = [-x.strides[0] if d else x.strides[0] for x, d in zip(slices, directions, strict=True)]
+                made = repeat(self.pattern, arrays, piles.stacks, steps, trip, trips - trip, partial(check_stop, stop))
+                if made is not None:
+                    states = [made.carried.get(place, value) for place, value in enumerate(states)]
+                    break
+            results = body.run(arrays, observer, stop)
             states = results[:count]
             piles.add(results[count:])
         stacks = zip(piles.arrays(), settings["output_axes"], settings["output_directions"], strict=True)
@@ -162,11 +189,11 @@ _STEPS: Mapping[str, type[ControlStep]] = {"If": IfStep, "Loop": LoopStep, "Scan
 
 
 class _Piles:
-    """What piles up over the trips of a loop."""
+    """What piles up over the trips of a loop: up to ``most`` of them, or as many where that is ``exact``."""
 
-    def __init__(self, step: ControlStep, values: Sequence[Any], most: int | None) -> None:
+    def __init__(self, step: ControlStep, values: Sequence[Any], most: int | None, exact: bool) -> None:
         self.step = step
-        self.stacks = [_Stack(step, k, empty, most) for k, empty in enumerate(step.settings["stacks"])]
+        self.stacks = [_Stack(self, k, empty, most, exact) for k, empty in enumerate(step.settings["stacks"])]
         self.values = values
         self.trip = self._recount_at = 0
 
@@ -181,10 +208,14 @@ class _Piles:
 
     def add(self, results: Sequence[Any]) -> None:
         for stack, result in zip(self.stacks, results, strict=True):
-            stack.add(result, self)
+            stack.add(result)
 
     def arrays(self) -> list[Array]:
         return [stack.array(self.values) for stack in self.stacks]
+
+    def left(self) -> int:
+        """Bytes that the stacks may still take."""
+        return self.step.memory_limit - sum(stack.bytes for stack in self.stacks)
 
     def limit(self, more: int) -> None:
         """Raises MemoryLimitError where the stacks and ``more`` bytes are too many."""
@@ -197,21 +228,41 @@ class _Piles:
 
 
 class _Stack:
-    """One scan output, stacked along axis 0 in memory that doubles.
+    """One scan output, stacked along axis 0, in memory that doubles where the number of trips is not known.
 
     ``empty`` says what it is without a trip: the dtype's name, and for each size a number or the input and axis that
     tell it; None for sizes where the rank is not known.
     """
 
-    def __init__(self, step: ControlStep, number: int, empty: Sequence[Any], most: int | None) -> None:
-        self.step, self.number, self.empty, self.most = step, number, empty, most
+    def __init__(self, piles: _Piles, number: int, empty: Sequence[Any], most: int | None, exact: bool) -> None:
+        self.piles, self.step = piles, piles.step
+        self.number, self.empty, self.most, self.exact = number, empty, most, exact
         self.buffer: Array | None = None
         self.count = self.bytes = 0
 
-    def add(self, value: Any, piles: _Piles) -> None:
+    @property
+    def part(self) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """The shape and dtype of what one trip adds; there was one."""
+        assert self.buffer is not None
+        return self.buffer.shape[1:], self.buffer.dtype
+
+    def room(self) -> int:
+        """Makes room for more parts; says for how many."""
+        assert self.buffer is not None
+        if self.count == len(self.buffer):
+            self._grow(*self.part)
+        return len(self.buffer) - self.count
+
+    @property
+    def address(self) -> int:
+        """Where the next part goes."""
+        assert self.buffer is not None
+        return address_of(self.buffer) + self.count * self.buffer.strides[0]
+
+    def add(self, value: Any) -> None:
         part = np.asarray(value)
         if self.buffer is None or self.count == len(self.buffer):
-            self._grow(part, piles)
+            self._grow(part.shape if self.buffer is None else self.buffer.shape[1:], part.dtype)
         buffer = self.buffer
         assert buffer is not None
         if buffer.shape[1:] != part.shape:
@@ -221,19 +272,22 @@ class _Stack:
         buffer[self.count] = part
         self.count += 1
 
-    def _grow(self, part: Array, piles: _Piles) -> None:
+    def _grow(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         capacity = max(2 * self.count, _FIRST_CAPACITY)
         if self.most is not None:
-            capacity = min(capacity, max(self.most, 1))
-        shape = part.shape if self.buffer is None else self.buffer.shape[1:]
-        self.bytes = capacity * int(np.prod(shape, dtype=np.int64)) * part.dtype.itemsize
-        piles.limit(0)
+            capacity = max(self.most, 1) if self.exact else min(capacity, max(self.most, 1))
+        if size and not self.exact:
+            self.bytes = 0
+            capacity = max(min(capacity, self.piles.left() // size), self.count + 1)
+        self.bytes = capacity * size
+        self.piles.limit(0)
         try:
-            grown = np.empty((capacity, *shape), part.dtype)
+            grown = np.empty((capacity, *shape), dtype)
         except (MemoryError, ValueError) as error:
             raise MemoryLimitError(f"the system refused the memory of a scan output: {error}") from error
         if self.buffer is not None:
-            grown[: self.count] = self.buffer
+            grown[: self.count] = self.buffer[: self.count]
         self.buffer = grown
 
     def array(self, values: Sequence[Any]) -> Array:

@@ -117,17 +117,23 @@ class NativeStep:
         self.weights = [np.ascontiguousarray(w) for w in weights]
         self.code = code
         self._plan = _PLAN(code.addresses[region.plan])
-        self._run = _RUN(code.addresses[region.run])
+        self.run_address = code.addresses[region.run]
+        self._run = _RUN(self.run_address)
         self._prepare = _PREPARE(code.addresses[region.prepare]) if region.prepare else None
         self._dtypes = [i.dtype.memory for i in region.inputs]
         self._elements = [s for s in region.symbols if not isinstance(s, DimOf)]
-        self._first_input = 2 + region.weights
+        self.first_input = 2 + region.weights
         self._plans: OrderedDict[Any, _Plan] = OrderedDict()
         self._frames: list[_Frame] = []
         self._pointers: list[int] = []
         self.prepared: Array | None = None
-        self._team: Team = SERIAL
+        self.team: Team = SERIAL
         self._limit = 0
+
+    @property
+    def contents_read(self) -> tuple[int, ...]:
+        """The inputs whose contents the plan depends on."""
+        return tuple(source.input for source in self._elements)
 
     def load(self, team: Team, memory_limit: int, key: str = "", after_each: Callable[[], None] | None = None) -> None:
         """Packs the weights. ``memory_limit`` (bytes) bounds the prepared arena and what one run may allocate.
@@ -135,7 +141,7 @@ class NativeStep:
         Steps of the same ``key`` (empty: none) are of the same region and weights and share the prepared arena.
         ``after_each`` is called after each weight that was packed.
         """
-        self._team, self._limit = team, memory_limit
+        self.team, self._limit = team, memory_limit
         self._check_limit(self.region.prepared, "the packed weights")
         prepared = _prepared_arenas.get(key) if key else None
         if prepared is None:
@@ -161,7 +167,7 @@ class NativeStep:
         pointers = self._layout(prepared)
         words = (ctypes.c_size_t * len(pointers))(*pointers)
         for call in range(self.region.prepare_calls):
-            status = self._prepare(ctypes.addressof(words), self._team.address, call)
+            status = self._prepare(ctypes.addressof(words), self.team.address, call)
             if status:
                 raise ExecutionError(f"region {self.region.name}: packing weight {call}: {_reason(status)}")
             if after_each is not None:
@@ -174,6 +180,36 @@ class NativeStep:
         ``profile`` (int64, two words per call) receives the start and end of every kernel call where the region was
         compiled for it. Raises InvalidInputError, MemoryLimitError or ExecutionError.
         """
+        arrays, plan = self.planned(arrays)
+        frame = self.take_frame(plan)
+        pointers, position = frame.pointers, self.first_input
+        for array in arrays:
+            pointers[position] = address_of(array)
+            position += 1
+        results: list[Array] = []
+        try:
+            for shape, dtype in plan.outputs:
+                result = np.empty(shape, dtype)
+                pointers[position] = address_of(result)
+                position += 1
+                results.append(result)
+        except (MemoryError, ValueError) as error:  # numpy raises ValueError for a size past the address space
+            raise MemoryLimitError(f"the system refused the memory of a run: {error}") from error
+        table = plan.address
+        if self.region.dynamic:
+            frame.table[:] = plan.table
+            table = address_of(frame.table)
+        notes = 0 if profile is None else address_of(profile)
+        status = self._run(frame.address, table, self.team.address, notes)
+        if self.region.dynamic and not status:
+            results = [self._true_size(result, k, frame.table) for k, result in enumerate(results)]
+        self.give_frame(frame)
+        if status:
+            raise ExecutionError(self.failure(status))
+        return results
+
+    def planned(self, arrays: list[Array]) -> tuple[list[Array], _Plan]:
+        """The inputs as the code reads them, and the plan of a run on them."""
         key: list[Any] = []
         for i, dtype in enumerate(self._dtypes):
             array = arrays[i]
@@ -187,38 +223,21 @@ class NativeStep:
         plan = self._plans.get(shapes)
         if plan is None:
             plan = self._new_plan(shapes, arrays)
-        try:
-            frame = self._frames.pop()
-        except IndexError:
-            frame = _Frame(self._pointers, self.region.table_size)
-        pointers, position = frame.pointers, self._first_input
-        for array in arrays:
-            pointers[position] = address_of(array)
-            position += 1
-        results: list[Array] = []
-        try:
-            if frame.capacity < plan.arena:
+        return arrays, plan
+
+    def take_frame(self, plan: _Plan) -> _Frame:
+        """The memory of a run, to be given back after it."""
+        frame = self._frames.pop() if self._frames else _Frame(self._pointers, self.region.table_size)
+        if frame.capacity < plan.arena:
+            try:
                 frame.reserve(plan.arena)
-            for shape, dtype in plan.outputs:
-                result = np.empty(shape, dtype)
-                pointers[position] = address_of(result)
-                position += 1
-                results.append(result)
-        except (MemoryError, ValueError) as error:  # numpy raises ValueError for a size past the address space
-            raise MemoryLimitError(f"the system refused the memory of a run: {error}") from error
-        table = plan.address
-        if self.region.dynamic:
-            frame.table[:] = plan.table
-            table = address_of(frame.table)
-        notes = 0 if profile is None else address_of(profile)
-        status = self._run(frame.address, table, self._team.address, notes)
-        if self.region.dynamic and not status:
-            results = [self._true_size(result, k, frame.table) for k, result in enumerate(results)]
+            except (MemoryError, ValueError) as error:
+                raise MemoryLimitError(f"the system refused the memory of a run: {error}") from error
+        return frame
+
+    def give_frame(self, frame: _Frame) -> None:
         if len(self._frames) < _FRAMES_KEPT:
             self._frames.append(frame)
-        if status:
-            raise ExecutionError(self._failure(status))
-        return results
 
     def _converted(self, array: Array, index: int) -> Array:
         """The input as the code reads it; only its memory layout and byte order may differ."""
@@ -289,7 +308,8 @@ class NativeStep:
         shape = tuple(int(table[position]) for position in actual)
         return result.reshape(-1)[: _product(shape)].reshape(shape).copy()
 
-    def _failure(self, status: int) -> str:
+    def failure(self, status: int) -> str:
+        """What went wrong where a call gave a status other than 0."""
         number, code = status >> _STATUS_BITS, status & ((1 << _STATUS_BITS) - 1)
         reason = _reason(code)
         if 0 <= number < len(self.region.calls):

@@ -37,7 +37,8 @@ _WORKER = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
 class PoolCode:
     """Addresses of the pool's native functions; ``owner`` keeps the loaded object alive.
 
-    ``parallel`` and ``now`` are to be imported by regions under the names ``sardonyx_parallel`` and ``sardonyx_now``.
+    ``parallel`` and ``now`` are to be imported by regions under the names ``sardonyx_parallel`` and ``sardonyx_now``;
+    ``repeat`` is called by ``runtime.repeat``.
     """
 
     parallel: int
@@ -45,6 +46,7 @@ class PoolCode:
     stop: int
     spin: int
     now: int
+    repeat: int
     owner: object
 
     @property
