@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sardonyx.ops.inference import GraphInfo, declared_info
 from sardonyx.passes.branches import splice, taken_branch
 from sardonyx.passes.rewriting import Rewriter, is_op
 
-__all__ = ["fold_constants"]
+__all__ = ["fold_constants", "fold_weights"]
 
 MAX_GROWTH = 4 << 20
 """Bytes by which a folded result may be larger than the constants it is computed from (a ConstantOfShape is better
@@ -26,13 +27,28 @@ _RANDOM = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLi
 
 def fold_constants(rewriter: Rewriter) -> None:
     """Replaces nodes by their results where all inputs are constants and the result is not much larger than these,
-    values whose contents inference knows by constants, and an If whose condition is constant by its branch."""
+    values whose contents inference knows by constants, and an If whose condition is constant by its branch.
+
+    Constants stay quantised: integer products take them as they are.
+    """
     info = declared_info(rewriter.graph)
     rewriter.adopt(info)
-    _fold(rewriter, info)
+    _fold(rewriter, info, kept=("DequantizeLinear",))
 
 
-def _fold(rewriter: Rewriter, info: GraphInfo) -> None:
+def fold_weights(rewriter: Rewriter) -> None:
+    """Folds dequantised constants, and what follows from them."""
+    if any(is_op(node, "DequantizeLinear") and _all_constant(rewriter, node) for node in rewriter.graph.all_nodes()):
+        info = declared_info(rewriter.graph)
+        rewriter.adopt(info)
+        _fold(rewriter, info)
+
+
+def _all_constant(rewriter: Rewriter, node: ir.Node) -> bool:
+    return all(value is None or rewriter.const(value) is not None for value in node.inputs)
+
+
+def _fold(rewriter: Rewriter, info: GraphInfo, kept: Sequence[str] = ()) -> None:
     pending = deque(rewriter.graph)
     while pending:
         node = pending.popleft()
@@ -44,9 +60,9 @@ def _fold(rewriter: Rewriter, info: GraphInfo) -> None:
         for graph in graphs_of(node):
             nested = rewriter.inside(graph)
             if nested.is_inferred:
-                _fold(nested, info)
+                _fold(nested, info, kept)
                 rewriter.changes += nested.changes
-        if node.op_type in _RANDOM or any(v.is_graph_output() for v in node.outputs):
+        if node.op_type in _RANDOM or is_op(node, *kept) or any(v.is_graph_output() for v in node.outputs):
             continue
         known = [_known(rewriter.of(value)) if value.name else None for value in node.outputs]
         if known and all(array is not None for array in known):

@@ -14,8 +14,9 @@ from sardonyx.passes.attention import fuse_attention
 from sardonyx.passes.cleanup import common_subexpressions, dead_code, identities
 from sardonyx.passes.composites import expand_composites
 from sardonyx.passes.expansion import expand_functions
-from sardonyx.passes.folding import fold_constants
+from sardonyx.passes.folding import fold_constants, fold_weights
 from sardonyx.passes.norms import fuse_norms
+from sardonyx.passes.quantised import fuse_quantised
 from sardonyx.passes.rewriting import Rewriter
 
 __all__ = ["PASSES", "Pass", "PassRun", "optimise"]
@@ -73,6 +74,8 @@ PASSES: tuple[Pass, ...] = (
         "before patterns are matched: exporters hide constants in arithmetic",
         whole=True,
     ),
+    Pass("quantised", fuse_quantised, BASIC, "after folding, which shows scales; before weights become floats"),
+    Pass("fold-weights", fold_weights, BASIC, "dequantised weights that no integer product took", whole=True),
     Pass("identities", identities, BASIC, "after folding, which shows operands to be neutral"),
     Pass(
         "common-subexpressions", common_subexpressions, BASIC, "before fusion, which would hide equal parts in kernels"
