@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sardonyx import backend as backend
     from sardonyx import capi as capi
+    from sardonyx import tools as tools
     from sardonyx.enums import ExecutionMode as ExecutionMode
     from sardonyx.enums import ExecutionOrder as ExecutionOrder
     from sardonyx.enums import GraphOptimizationLevel as GraphOptimizationLevel
@@ -142,6 +143,7 @@ _HOMES = {
 _MODULES = (
     "backend",
     "capi",
+    "tools",
 )
 
 __all__ = ["__version__", *_MODULES, *(name for names in _HOMES.values() for name in names)]

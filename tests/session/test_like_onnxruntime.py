@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import warnings
 from pathlib import Path
 from types import ModuleType
@@ -372,3 +373,12 @@ def test_external_initializer_that_the_model_does_not_have() -> None:
     ours, theirs = (caught(lambda e=e: load(e)) for e in ENGINES)
     assert_caught_alike(ours, theirs)
     assert "nope" in str(ours)
+
+
+def test_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "onnxruntime.md").read_text()
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    onnx.save(models.mlp(), tmp_path / "model.onnx")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "onnxruntime.md", "exec"), {})
+    assert "input 'x': expected x: tensor(float) [batch, 8], got an array of float64" in capsys.readouterr().out

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import onnx_ir as ir
-
 from sardonyx.compiler.compile import CompiledControl, CompiledModel, CompiledRegion, CompiledStep, compile_graph
 from sardonyx.compiler.load import link_regions
+from sardonyx.compiler.saving import save_model
 from sardonyx.errors import InvalidModelError
 from sardonyx.graph.model import Model
 from sardonyx.graph.reader import read_model
@@ -24,9 +22,7 @@ from sardonyx.runtime.control import body_program, control_step
 from sardonyx.runtime.program import NativeCode, Program, Step
 from sardonyx.runtime.texts import native_step
 
-__all__ = ["compile_model", "link"]
-
-_MAX_INSIDE = 1 << 30
+__all__ = ["compile_model", "link", "optimised_model"]
 
 
 def compile_model(source: ModelSource | Source | Model, options: SessionOptions | None = None) -> Program:
@@ -36,21 +32,27 @@ def compile_model(source: ModelSource | Source | Model, options: SessionOptions 
     ``options.strict`` also for what would need the Python fallback).
     """
     options = options or SessionOptions()
-    report = options.report
-    report("reading the model", 0, 1)
-    model = source if isinstance(source, Model) else _read(source, options)
-    fix_dimensions(model, options.free_dimensions, options.denoted_dimensions)
-    optimise(model, level=int(options.graph_optimization_level), disabled=options.disabled_passes, on_progress=report)
+    model = optimised_model(source, options)
     if options.optimized_model_filepath:
-        _save(model, options.optimized_model_filepath)
+        save_model(model, options.optimized_model_filepath)
     compiled = compile_graph(
         model,
         host_target(),
         strict=options.strict,
         exact_convolution=options.exact_convolution,
-        on_progress=report,
+        on_progress=options.report,
     )
     return link(compiled, asdict(model.metadata))
+
+
+def optimised_model(source: ModelSource | Source | Model, options: SessionOptions) -> Model:
+    """Reads a model and runs the passes of the options' level on it."""
+    report = options.report
+    report("reading the model", 0, 1)
+    model = source if isinstance(source, Model) else _read(source, options)
+    fix_dimensions(model, options.free_dimensions, options.denoted_dimensions)
+    optimise(model, level=int(options.graph_optimization_level), disabled=options.disabled_passes, on_progress=report)
+    return model
 
 
 def _read(source: ModelSource | Source, options: SessionOptions) -> Model:
@@ -60,12 +62,6 @@ def _read(source: ModelSource | Source, options: SessionOptions) -> Model:
     if unknown:
         raise InvalidModelError(f"there is no initializer {unknown[0]!r}, for which a value was supplied")
     return model
-
-
-def _save(model: Model, path: str) -> None:
-    """The graph as the passes left it; large weights go into a file beside it, as protobuf ends at 2 GB."""
-    size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
-    ir.save(model.ir, path, external_data=f"{os.path.basename(path)}.data" if size > _MAX_INSIDE else None)
 
 
 def link(compiled: CompiledModel, metadata: dict[str, Any]) -> Program:
