@@ -4,9 +4,9 @@
         h, c = initial state
         for step < longest sequence of the block:
             for phase of the cell:
-                for panel of hidden units:                # back and forth: what was read last is read first
+                for group of panels:                      # back and forth: what was read last is read first
                     sums = micro-kernel(h of the block, panel)      # kernels/gemm_tile.py: every gate of the units
-                    for row: for vector of the panel:
+                    for row: for panel of the group:
                         h', c' = cell(x W of row at its time + sums + biases, h, c);  y[time] = h'
         final state = h, c
 
@@ -32,6 +32,9 @@ from sardonyx.symbols import Dim, ceildiv
 from sardonyx.targets import Target
 
 __all__ = ["Access", "Recurrence", "block_rows"]
+
+GROUP = 2
+"""Panels whose units are updated together, so that the two do not wait for each other."""
 
 MOST_ROWS = 8
 """Rows of one block beyond which no more weights are saved than code is added."""
@@ -139,8 +142,8 @@ class _Task:
         self.first = batch * block // blocks
         self.rows = batch * (block + 1) // blocks - self.first
         self.most = block_rows(b.target, spec.panels)
-        # Most rows of a tile, their sums for the widest phase: what one panel's products leave for the update.
-        self.sums = b.local(spec.dtype, self.most * max(spec.panels.step(p) for p in range(len(cell.phases))))
+        widest = max(spec.panels.columns(place) for place in range(len(cell.phases)))
+        self.sums = b.local(spec.dtype, self.most * GROUP * widest)
         self.each = self.most * spec.width
         self.memory = b.buffer(spec.scratch, spec.dtype).at(task * (spec.memory * self.each))
         self.weights = b.buffer(spec.weights, spec.dtype).at(direction * spec.panels.size)
@@ -249,7 +252,6 @@ class _Phase:
         self.step = step
         self.parity = parity
         self.panels = task.panels
-        self.high = task.panels.high(place)
         self.gates = len(self.phase.gates)
         self.lanes = task.type.lanes
         source = self.phase.source
@@ -257,64 +259,45 @@ class _Phase:
 
     def emit(self) -> None:
         """All panels, back and forth from step to step, so that caches hold what was read last."""
-        b, count = self.b, self.panels.count(self.place)
-        whole = self.panels.vectors % self.high == 0
-        with b.loop(count) as turn:
-            panel = b.select(self.parity == 0, turn, count - 1 - turn)
-            first = panel * self.high
-            vectors = b.i64(self.high) if whole else b.minimum(self.panels.vectors - first, self.high)
-            weights = self.task.weights.at(panel * (self.panels.hidden * self.panels.step(self.place)))
-            self.products(weights.at(self.panels.start(self.place)), vectors, whole)
+        b, vectors = self.b, self.panels.vectors
+        groups = -(-vectors // GROUP)
+        with b.loop(groups) as turn:
+            first = b.select(self.parity == 0, turn, groups - 1 - turn) * GROUP
+            count = b.i64(GROUP) if vectors % GROUP == 0 else b.minimum(vectors - first, GROUP)
+            self.products(first, count)
             with b.loop(self.task.rows) as row:
-                self.update(row, first, vectors)
+                self.update(row, first, count)
 
     # -- products ------------------------------------------------------------------------------------------------
 
-    def products(self, weights: Pointer, vectors: Value, whole: bool) -> None:
-        """The sums of one panel for all rows of the block."""
+    def products(self, first: Value, count: Value) -> None:
+        """The sums of a group of panels for all rows of the block."""
         b, batch = self.b, self.task.spec.batch
         heights = list(range(1, self.task.most + 1))
         if isinstance(batch, int):
             blocks = -(-batch // self.task.most)
             heights = sorted({batch // blocks, -(-batch // blocks)}) if blocks else []
         for height in heights:
-            with nullcontext() if len(heights) == 1 else b.if_(self.task.rows == height):
-                self.tile(weights, height, vectors, whole)
+            with nullcontext() if len(heights) == 1 else b.if_(self.task.rows == height), b.loop(count) as vector:
+                self.sum(first + vector, height, vector)
 
-    def tile(self, weights: Pointer, height: int, vectors: Value, whole: bool) -> None:
-        """One height of the block: a single row takes the whole panel at once, more rows one vector of units."""
-        b = self.b
-
-        def one_by_one() -> None:
-            with b.loop(vectors) as vector:
-                self.sum(weights.at(vector * (self.gates * self.lanes)), height, 1, vector)
-
-        if height > 1:
-            one_by_one()
-        elif whole:
-            self.sum(weights, 1, self.high, b.i64(0))
-        else:
-            with b.if_else(vectors == self.high) as (full, partial):
-                with full:
-                    self.sum(weights, 1, self.high, b.i64(0))
-                with partial:
-                    one_by_one()
-
-    def sum(self, weights: Pointer, height: int, vectors: int, first: Value) -> None:
-        """The products of ``height`` rows with ``vectors`` vectors of units, left in the task's sums."""
-        step, width = self.panels.step(self.place), self.task.spec.width
-        level = Level(self.panels.hidden, 1, step)
-        rows = row_offsets(width, height)
-        sums = emit_tile(self.b, rows, vectors * self.gates, self.source, weights, [level], lanes=self.lanes)
-        target = self.task.sums.at(first * (self.gates * self.lanes))
+    def sum(self, vector: Value, height: int, place: Value) -> None:
+        """The products of ``height`` rows with one panel, left in the task's sums."""
+        columns, width = self.panels.columns(self.place), self.task.spec.width
+        level = Level(self.panels.hidden, 1, columns)
+        weights = self.task.weights.at(vector * (self.panels.hidden * columns) + self.panels.start(self.place))
+        sums = emit_tile(
+            self.b, row_offsets(width, height), self.gates, self.source, weights, [level], lanes=self.lanes
+        )
+        target = self.task.sums.at(place * columns)
         for row, values in enumerate(sums):
-            for place, value in enumerate(values):
-                target.store(value, row * step + place * self.lanes)
+            for gate, value in enumerate(values):
+                target.store(value, row * GROUP * columns + gate * self.lanes)
 
     # -- update --------------------------------------------------------------------------------------------------
 
-    def update(self, row: Value, first: Value, vectors: Value) -> None:
-        """The cell on the units of one panel of one row."""
+    def update(self, row: Value, first: Value, count: Value) -> None:
+        """The cell on the units of a group of panels of one row."""
         b, task = self.b, self.task
         time: Value = self.step
         length = task.length(row)
@@ -322,7 +305,7 @@ class _Phase:
         if any(reverse):
             backward = length - 1 - self.step
             time = backward if all(reverse) else b.select(task.direction == reverse.index(True), backward, time)
-        with b.loop(vectors) as vector:
+        with b.loop(count) as vector:
             self.active(
                 length, lambda: self.unit(row, time, vector, first + vector), lambda: self.idle(row, first + vector)
             )
@@ -415,8 +398,9 @@ class _Unit:
 
     def parts(self, index: int) -> tuple[Value, Value]:
         phase, spec = self.phase, self.phase.task.spec
-        place = (self.place * phase.gates + phase.phase.gates.index(index)) * phase.lanes
-        recurrent = phase.task.sums.load(self.row * phase.panels.step(phase.place) + place, phase.lanes)
+        columns = phase.panels.columns(phase.place)
+        place = (self.row * GROUP + self.place) * columns + phase.phase.gates.index(index) * phase.lanes
+        recurrent = phase.task.sums.load(place, phase.lanes)
         mine = self._load(spec.projection, index, self.row, self.time)
         if spec.bias is not None:
             mine = mine + self._load(spec.bias, index)

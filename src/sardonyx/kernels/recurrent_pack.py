@@ -1,9 +1,9 @@
 """Packing of a recurrent layer's hidden weights into panels that hold all gates of the same hidden units.
 
-    for direction; for phase of a step: for panel:       # V vectors of hidden units
-        for k < hidden: for v < V: for gate of the phase: one vector of weights, zero beyond the last unit
+    for direction; for phase of a step: for vector of hidden units:           # one panel
+        for k < hidden: for gate of the phase: one vector of weights, zero beyond the last unit
 
-so that the products of a step read each panel from front to back, and a tile of results has every gate of its units.
+so that the products of a step read the weights from front to back, and a tile of results has every gate of its units.
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ from sardonyx.lang import I64, KernelBuilder, Value
 from sardonyx.symbols import Dim
 
 __all__ = ["Panels", "RecurrentPack"]
-
-SUMS = 8
-"""Sums of one row that hide the latency of multiply-adds; a panel is as wide."""
 
 
 @dataclass(frozen=True)
@@ -35,21 +32,13 @@ class Panels:
         """Vectors of hidden units, the last of which may be partial."""
         return -(-self.hidden // self.lanes)
 
-    def high(self, phase: int) -> int:
-        """Vectors of hidden units in one panel."""
-        return min(self.vectors, max(1, SUMS // len(self.phases[phase].gates)))
-
-    def count(self, phase: int) -> int:
-        """Panels of a phase."""
-        return -(-self.vectors // self.high(phase))
-
-    def step(self, phase: int) -> int:
+    def columns(self, phase: int) -> int:
         """Elements of one k of a panel."""
-        return self.high(phase) * len(self.phases[phase].gates) * self.lanes
+        return len(self.phases[phase].gates) * self.lanes
 
     def start(self, phase: int) -> int:
         """The first element of a phase within a direction."""
-        return sum(self.count(p) * self.hidden * self.step(p) for p in range(phase))
+        return sum(self.vectors * self.hidden * self.columns(p) for p in range(phase))
 
     @property
     def size(self) -> int:
@@ -91,11 +80,10 @@ class RecurrentPack:
             if panels.hidden % panels.lanes:
                 mask = b.tail_mask(panels.hidden - first, panels.lanes)
             for place, phase in enumerate(panels.phases):
-                high, step = panels.high(place), panels.step(place)
-                panel = b.index_div(vector, high) * (panels.hidden * step) + panels.start(place)
-                at = panel + b.index_rem(vector, high) * (len(phase.gates) * panels.lanes)
+                columns = panels.columns(place)
+                panel = packed.at(vector * (panels.hidden * columns) + panels.start(place))
                 for number, gate in enumerate(phase.gates):
                     source = weights.at(size(self.row) * (gate * panels.hidden))
                     with b.loop(panels.hidden) as k:
                         value = source.at(k).gather(offsets, mask).to(self.dtype)
-                        packed.store(value, at + k * step + number * panels.lanes)
+                        panel.store(value, k * columns + number * panels.lanes)
