@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import helper
 
+import sardonyx
 from ops.run_record import run_record
 from sardonyx import dtypes
 from sardonyx.errors import InvalidModelError
@@ -76,3 +78,39 @@ def test_shapes() -> None:
 def test_malformed(equation: str, inputs: list[tuple[int, ...]]) -> None:
     with pytest.raises(InvalidModelError, match="node 'node' \\(Einsum\\)"):
         shapes(equation, *inputs)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+@pytest.mark.parametrize(
+    ("equation", "shapes"),
+    [
+        ("ij->ji", [(3, 4)]),
+        ("ij->i", [(3, 4)]),
+        ("ij->", [(3, 4)]),
+        ("...ii->...i", [(3, 5, 5)]),
+        ("iij->j", [(4, 4, 3)]),
+        ("ii", [(4, 4)]),
+        ("ij,jk,kl->il", [(2, 3), (3, 4), (4, 5)]),
+        ("abc,cd,def->abef", [(2, 3, 4), (4, 5), (5, 2, 3)]),
+        ("i,i,i->", [(7,), (7,), (7,)]),
+        ("ij,j->", [(3, 4), (4,)]),
+        ("bij,bjk->bik", [(1, 3, 4), (5, 4, 2)]),
+        ("ij,kj->ik", [(3, 4), (2, 4)]),
+        ("i,j->ij", [(3,), (4,)]),
+    ],
+)
+def test_any_equation_natively(equation: str, shapes: list[tuple[int, ...]], dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    arrays = [rng.integers(-4, 5, shape).astype(dtype) for shape in shapes]
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    graph = helper.make_graph(
+        [helper.make_node("Einsum", [f"x{k}" for k in range(len(shapes))], ["y"], equation=equation)],
+        "test",
+        [helper.make_tensor_value_info(f"x{k}", kind, list(shape)) for k, shape in enumerate(shapes)],
+        [helper.make_tensor_value_info("y", kind, None)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    session = sardonyx.InferenceSession(model.SerializeToString())
+    assert not session.program.python_steps
+    (got,) = session.run(None, {f"x{k}": array for k, array in enumerate(arrays)})
+    np.testing.assert_allclose(got, np.einsum(equation, *arrays), rtol=1e-5)

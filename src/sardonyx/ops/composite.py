@@ -24,21 +24,29 @@ import onnx_ir as ir
 from sardonyx.dtypes import DType
 from sardonyx.errors import InvalidModelError, UnsupportedOpError
 from sardonyx.graph.info import TensorInfo
-from sardonyx.ops.base import Op
+from sardonyx.ops.base import InferContext, Op
 from sardonyx.symbols import Dim
 
-__all__ = ["Builder", "Composite"]
+__all__ = ["Builder", "Composite", "Reducible"]
 
 
-class Composite(Op):
-    """An operator that ``expand`` writes in terms of others. ``inputs`` are the fewest and the most that it takes, the
-    last of which is None for any number."""
+class Reducible(Op):
+    """An operator that ``expand`` writes in terms of others where it has no lowering for its inputs."""
 
-    inputs: ClassVar[tuple[int, int | None]] = (1, 1)
+    def expands(self, ctx: InferContext) -> bool:
+        """Whether ``expand`` can do it for these inputs."""
+        return True
 
     def expand(self, b: Builder) -> Sequence[ir.Value | None]:
         """The values of the outputs (None: not produced), made of the node's inputs with ``b``."""
         raise NotImplementedError(type(self).__name__)
+
+
+class Composite(Reducible):
+    """An operator that is always expanded. ``inputs`` are the fewest and the most that it takes, the last of which is
+    None for any number."""
+
+    inputs: ClassVar[tuple[int, int | None]] = (1, 1)
 
 
 class Builder(ABC):
@@ -66,6 +74,11 @@ class Builder(ABC):
     @abstractmethod
     def info(self, value: ir.Value) -> TensorInfo:
         """What is known of a value."""
+
+    @property
+    @abstractmethod
+    def infer(self) -> InferContext:
+        """The node's context of inference, for a ``Reducible``."""
 
     # -- the node ------------------------------------------------------------------------------------------------
 

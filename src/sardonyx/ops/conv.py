@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sardonyx import dtypes
 from sardonyx.graph.info import TensorInfo
 from sardonyx.kernels.point import compute_dtype
-from sardonyx.ops.base import Anchor, InferContext, LowerContext, Op
+from sardonyx.ops.base import Anchor, InferContext, LowerContext
 from sardonyx.ops.conv_lowering import (
     FLOATS,
     Axis,
@@ -27,7 +27,7 @@ from sardonyx.ops.registry import op
 from sardonyx.ops.spatial import Window, output_size, spatial_window
 from sardonyx.symbols import Dim, maximum
 
-__all__ = ["Conv", "DeformConv", "conv_axes", "conv_shape", "conv_weights", "conv_window"]
+__all__ = ["Conv", "conv_axes", "conv_shape", "conv_weights", "conv_window"]
 
 
 def conv_window(
@@ -189,20 +189,3 @@ def conv_axes(positions: Sequence[Dim], window: Window, strides: Sequence[int]) 
     axes = [Axis(size, k, stride, dilation, w) for size, k, stride, dilation, w in steps]
     pairs = zip(axes, window.extents, strict=True)
     return axes, [maximum((axis.size - 1) * axis.step + extent, 0) for axis, extent in pairs]
-
-
-@op("DeformConv")
-class DeformConv(Op):
-    """Conv whose taps are moved by an input of offsets."""
-
-    dilations: tuple[int, ...] = ()
-    group: int = 1
-    kernel_shape: tuple[int, ...] = ()
-    offset_group: int = 1
-    pads: tuple[int, ...] = ()
-    strides: tuple[int, ...] = ()
-
-    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
-        x, w = ctx.input(0), ctx.input(1)
-        window = conv_window(ctx, x, w, self.kernel_shape, self.strides, self.dilations, self.pads, "NOTSET")
-        return (TensorInfo(x.dtype, conv_shape(ctx, x, w, ctx.optional(3), window, self.group)),)

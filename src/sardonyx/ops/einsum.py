@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import itertools
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import onnx_ir as ir
+
 from sardonyx.graph.info import TensorInfo
-from sardonyx.ops.axes import row_major
-from sardonyx.ops.base import Anchor, InferContext, LowerContext
+from sardonyx.kernels.spec import Operand
+from sardonyx.ops.axes import axis_of, row_major
+from sardonyx.ops.base import Anchor, InferContext, LowerContext, View
+from sardonyx.ops.composite import Builder, Reducible
 from sardonyx.ops.product import SUPPORTED, Matrix, lower_product
 from sardonyx.ops.registry import op
 from sardonyx.symbols import Dim, known_equal
@@ -26,12 +30,12 @@ class _Terms:
 
 
 @op("Einsum")
-class Einsum(Anchor):
+class Einsum(Anchor, Reducible):
     """The Einstein summation of numpy.einsum.
 
     Two operands without repeated labels become one batched matrix product: labels of both operands and the result are
-    batch, labels of both but not of the result are summed, all others are rows or columns. Other equations run on the
-    fallback.
+    batch, labels of both but not of the result are summed, all others are rows or columns. Other equations are made of
+    such products, diagonals, sums and transpositions: operands are contracted one after the other, from the left.
     """
 
     equation: str
@@ -120,6 +124,99 @@ class Einsum(Anchor):
         constant = ctx.const(right) is not None
         epilogue = ctx.epilogue(loops if batch else loops[1:])
         lower_product(ctx, a, b, sizes, c, a.operand.dtype, epilogue, constant_b=constant)
+
+    def expands(self, ctx: InferContext) -> bool:
+        return all(info is not None and info.shape is not None and info.dtype is not None for info in ctx.inputs)
+
+    def expand(self, b: Builder) -> Sequence[ir.Value]:
+        terms, sizes = self._terms(b.infer), self._sizes(b.infer)
+        waiting = [_Factor(b.input(k), term) for k, term in enumerate(terms.operands)]
+        waiting = [_plain(b, factor, sizes) for factor in waiting]
+        total = waiting.pop(0)
+        while waiting:
+            other = waiting.pop(0)
+            wanted = {*terms.result, *(label for factor in waiting for label in factor.labels)}
+            total = _contracted(b, _summed(b, total, wanted | set(other.labels)), other, wanted)
+        total = _summed(b, total, set(terms.result))
+        missing = [label for label in terms.result if label not in total.labels]  # sizes of 1 that were squeezed
+        value = b.unsqueeze(total.value, *range(len(missing))) if missing else total.value
+        labels = (*missing, *total.labels)
+        return (b.transpose(value, *(labels.index(label) for label in terms.result)) if labels else value,)
+
+
+@dataclass(frozen=True)
+class _Factor:
+    """An operand while an equation is taken apart: a value and the labels of its dimensions, none of them twice."""
+
+    value: ir.Value
+    labels: tuple[str, ...]
+
+
+def _plain(b: Builder, factor: _Factor, sizes: Mapping[str, Dim]) -> _Factor:
+    """Diagonals taken where a label repeats, and dimensions of size 1 that stretch left out."""
+    value, labels = factor.value, list(factor.labels)
+    for label in sorted(set(labels)):
+        while labels.count(label) > 1:
+            first = labels.index(label)
+            second = labels.index(label, first + 1)
+            value = b.op("Diagonal", value, domain="sardonyx", first=first, second=second)
+            labels.pop(second)
+    stretched = [k for k, size in enumerate(b.shape(value)) if size == 1 and sizes[labels[k]] != 1]
+    if stretched:
+        value = b.op("Squeeze", value, b.ints(*stretched))
+    return _Factor(value, tuple(label for k, label in enumerate(labels) if k not in stretched))
+
+
+def _summed(b: Builder, factor: _Factor, wanted: set[str]) -> _Factor:
+    """A factor without the labels that nobody wants."""
+    axes = [k for k, label in enumerate(factor.labels) if label not in wanted]
+    if not axes:
+        return factor
+    value = b.op("ReduceSum", factor.value, b.ints(*axes), keepdims=0)
+    return _Factor(value, tuple(label for label in factor.labels if label in wanted))
+
+
+def _contracted(b: Builder, left: _Factor, right: _Factor, wanted: set[str]) -> _Factor:
+    """The product of two factors, summed over what nobody wants: a matrix product, or pointwise for other types."""
+    right = _summed(b, right, wanted | set(left.labels))
+    labels = tuple(dict.fromkeys((*left.labels, *right.labels)))
+    if b.dtype(left.value) in SUPPORTED:
+        spelled = dict(zip(labels, string.ascii_letters, strict=False))
+        kept = tuple(label for label in labels if label in wanted)
+        parts = ["".join(spelled[label] for label in term) for term in (left.labels, right.labels, kept)]
+        value = b.op("Einsum", left.value, right.value, equation=f"{parts[0]},{parts[1]}->{parts[2]}")
+        return _Factor(value, kept)
+    aligned = []
+    for factor in (left, right):
+        order = [factor.labels.index(label) for label in labels if label in factor.labels]
+        value = b.transpose(factor.value, *order) if order else factor.value
+        absent = [k for k, label in enumerate(labels) if label not in factor.labels]
+        aligned.append(b.unsqueeze(value, *absent) if absent else value)
+    return _summed(b, _Factor(b.op("Mul", *aligned), labels), wanted)
+
+
+@op("Diagonal", "sardonyx")
+class Diagonal(View):
+    """The elements whose places along dimensions ``first`` and ``second`` are the same; the second is dropped."""
+
+    first: int
+    second: int
+
+    def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
+        x = ctx.input(0)
+        if x.shape is None:
+            return (TensorInfo(x.dtype, None),)
+        first, second = (axis_of(ctx, axis, len(x.shape)) for axis in (self.first, self.second))
+        if first >= second:
+            ctx.fail(f"dimension {first} does not stand before {second}")
+        ctx.require_equal(x.shape[first], x.shape[second], f"the sizes of a diagonal differ: {list(x.shape)}")
+        return (TensorInfo(x.dtype, (*x.shape[:second], *x.shape[second + 1 :])),)
+
+    def view(self, ctx: InferContext, outputs: Sequence[TensorInfo], source: Operand) -> Sequence[Operand]:
+        shape, strides = list(source.shape), list(source.strides)
+        strides[self.first] = strides[self.first] + strides[self.second]
+        del shape[self.second], strides[self.second]
+        return (replace(source, shape=tuple(shape), strides=tuple(strides)),)
 
 
 def _matrix(

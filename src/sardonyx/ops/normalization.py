@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+import onnx_ir as ir
+
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
 from sardonyx.graph.info import TensorInfo
 from sardonyx.lang import Value
 from sardonyx.ops.axes import axis_of, distinct_axes
 from sardonyx.ops.base import Elementwise, InferContext, LowerContext, broadcast_shapes
+from sardonyx.ops.composite import Builder, Reducible
 from sardonyx.ops.normalizing import Lowering, Normalization, Statistics, check_channels, per_channel
 from sardonyx.ops.registry import op
 from sardonyx.symbols import Dim
@@ -179,10 +182,10 @@ class MeanVarianceNormalization(Normalization):
 
 
 @op("BatchNormalization")
-class BatchNormalization(Elementwise):
+class BatchNormalization(Elementwise, Reducible):
     """scale * (x - mean) / sqrt(variance + epsilon) + bias, by channel.
 
-    In training mode, which has no lowering, the statistics are those of the batch.
+    In training mode the statistics are those of the batch, and outputs 1 and 2 are the running ones.
     """
 
     epsilon: float = 1e-5
@@ -215,3 +218,21 @@ class BatchNormalization(Elementwise):
         (result,) = super().infer(ctx)
         statistics = [TensorInfo(ctx.input(index).dtype, ctx.input(index).shape) for index in (3, 4)]
         return (result, *statistics[: ctx.outputs - 1]) if self.training_mode else (result,)
+
+    def expands(self, ctx: InferContext) -> bool:
+        return bool(self.training_mode) and ctx.input(0).shape is not None
+
+    def expand(self, b: Builder) -> Sequence[ir.Value | None]:
+        x, scale, bias, *running = (b.input(k) for k in range(5))
+        axes = [axis for axis in range(b.rank(x)) if axis != 1]
+        wide = b.cast(x, dtypes.float64 if b.dtype(x) == dtypes.float64 else dtypes.float32)
+        mean = b.op("ReduceMean", wide, b.ints(*axes))
+        distance = b.op("Sub", wide, mean)
+        variance = b.op("ReduceMean", b.op("Mul", distance, distance), b.ints(*axes))
+        current = [b.cast(b.reshape(value, -1), b.dtype(running[0])) for value in (mean, variance)]
+        result = b.op("BatchNormalization", x, scale, bias, *current, epsilon=self.epsilon)
+        old, new = b.number(self.momentum, running[0]), b.number(1.0 - self.momentum, running[0])
+        return result, *(
+            b.op("Add", b.op("Mul", before, old), b.op("Mul", now, new))
+            for before, now in zip(running, current, strict=True)
+        )

@@ -11,12 +11,13 @@ import onnx_ir as ir
 from sardonyx.errors import InvalidModelError
 from sardonyx.graph.info import TensorInfo
 from sardonyx.graph.nested import graphs_of
-from sardonyx.ops.composite import Builder, Composite
+from sardonyx.ops.base import InferContext
+from sardonyx.ops.composite import Builder, Composite, Reducible
 from sardonyx.ops.inference import GraphInfo, declared_info, node_attributes, node_label
 from sardonyx.ops.registry import decode, record
 from sardonyx.passes.rewriting import Rewriter
 
-__all__ = ["expand_composites"]
+__all__ = ["expand_composites", "expand_node"]
 
 
 def expand_composites(rewriter: Rewriter) -> None:
@@ -35,7 +36,7 @@ def _is_composite(node: ir.Node) -> bool:
 def _expand_graph(rewriter: Rewriter, info: GraphInfo) -> None:
     for node in list(rewriter.graph):
         if _is_composite(node):
-            _expand(rewriter, node)
+            expand_node(rewriter, node)
             continue
         for graph in graphs_of(node):
             nested = rewriter.inside(graph)
@@ -45,17 +46,14 @@ def _expand_graph(rewriter: Rewriter, info: GraphInfo) -> None:
         info.add_node(node)
 
 
-def _expand(rewriter: Rewriter, node: ir.Node) -> None:
-    """Puts the composition in the place of one node."""
+def expand_node(rewriter: Rewriter, node: ir.Node) -> list[ir.Node]:
+    """Puts the composition in the place of one node; the nodes it is made of."""
     one = decode(node.op_type, node.domain, node_attributes(node), node_label(node))
-    if not isinstance(one, Composite):
-        raise AssertionError(f"{node.op_type} is no composite")
+    if not isinstance(one, Reducible):
+        raise AssertionError(f"{node.op_type} is not made of others")
     builder = _Builder(rewriter, node)
-    fewest, most = one.inputs
-    if most is not None and len(node.inputs) > most:
-        builder.fail(f"it takes at most {most} inputs, got {len(node.inputs)}")
-    for index in range(fewest):
-        builder.input(index)
+    if isinstance(one, Composite):
+        _check_inputs(one, builder)
     results = one.expand(builder)
     for index, old in enumerate(node.outputs):
         if not old.name:
@@ -65,12 +63,22 @@ def _expand(rewriter: Rewriter, node: ir.Node) -> None:
             builder.fail(f"it has no output {index}")
         rewriter.replace(old, new)
     rewriter.remove(node)
+    return builder.made
+
+
+def _check_inputs(one: Composite, builder: Builder) -> None:
+    fewest, most = one.inputs
+    if most is not None and len(builder.node.inputs) > most:
+        builder.fail(f"it takes at most {most} inputs, got {len(builder.node.inputs)}")
+    for index in range(fewest):
+        builder.input(index)
 
 
 class _Builder(Builder):
     def __init__(self, rewriter: Rewriter, node: ir.Node) -> None:
         super().__init__(node, node_label(node))
         self._rewriter = rewriter
+        self.made: list[ir.Node] = []
         self._name = node.name or next((value.name for value in node.outputs if value.name), "") or node.op_type
 
     def ops(
@@ -96,6 +104,7 @@ class _Builder(Builder):
             )
         except InvalidModelError as error:
             self.fail(f"in its composition: {error}")
+        self.made.append(made)
         return made.outputs
 
     def constant(self, array: npt.NDArray[Any]) -> ir.Value:
@@ -103,3 +112,7 @@ class _Builder(Builder):
 
     def info(self, value: ir.Value) -> TensorInfo:
         return self._rewriter.of(value)
+
+    @property
+    def infer(self) -> InferContext:
+        return self._rewriter.info.contexts[self.node]

@@ -7,8 +7,10 @@ import onnx_ir as ir
 from sardonyx.graph import expand_function_op
 from sardonyx.graph.info import TensorInfo
 from sardonyx.graph.nested import graphs_of
+from sardonyx.ops.composite import Reducible
 from sardonyx.ops.inference import GraphInfo, declared_info
 from sardonyx.ops.lowered import is_served
+from sardonyx.passes.composites import expand_node
 from sardonyx.passes.rewriting import Rewriter
 
 __all__ = ["expand_functions"]
@@ -18,7 +20,8 @@ MAX_DEPTH = 16
 
 
 def expand_functions(rewriter: Rewriter) -> None:
-    """Replaces nodes that would run on the fallback by the bodies that ONNX gives for their operators."""
+    """Replaces nodes that would run on the fallback by what their records make of them, or by the bodies that ONNX
+    gives for their operators."""
     info = declared_info(rewriter.graph)
     rewriter.adopt(info)
     _expand(rewriter, info)
@@ -32,6 +35,10 @@ def _expand(rewriter: Rewriter, info: GraphInfo) -> None:
         if graphs_of(node):
             _expand_inside(rewriter, node, info)
         if depth >= MAX_DEPTH or is_served(node, info):
+            continue
+        record = info.records[node]
+        if isinstance(record, Reducible) and record.expands(info.contexts[node]):
+            waiting += [(made, depth + 1) for made in reversed(expand_node(rewriter, node))]
             continue
         for value in node.inputs:
             if value is not None:

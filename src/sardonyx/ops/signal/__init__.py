@@ -1,0 +1,1 @@
+"""Records of signal processing: Fourier transforms and what goes with them."""
