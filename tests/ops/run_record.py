@@ -190,6 +190,9 @@ class RunContext:
     def constant(self, array: Array) -> Operand:
         return self._operand(array, array.shape)
 
+    def key(self) -> Operand:
+        return self.constant(np.ones(1, np.uint64))
+
     def order(self, index: int) -> tuple[int, ...] | None:
         """The memory order of an input whose dimensions were permuted."""
         strides = self.arrays[self.input(index).buffer].strides

@@ -256,6 +256,7 @@ def _compile_region(
         prepare=f"{name}_prepare" if space.prepare_calls else "",
         prepare_calls=len(space.prepare_calls),
         strings=strings,
+        keys=space.keys,
     )
     return CompiledRegion(region, space.weights, space.calls, text)
 

@@ -93,6 +93,9 @@ class Lowering:
     def constant(self, array: npt.NDArray[np.generic]) -> Operand:
         return self.space.weight(array, carrier(dtypes.from_numpy(array.dtype)))
 
+    def key(self) -> Operand:
+        return self.space.key()
+
     def copy(self, source: Operand, destination: Operand) -> None:
         """Copies between views of one shape and dtype."""
         self.space.copy(source, destination)

@@ -7,13 +7,14 @@ Values are strided views (``Operand``) of numbered buffers. Where the buffers li
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from sardonyx import dtypes
 from sardonyx.compiler.steps import Region
 from sardonyx.compiler.strides import dense_strides, is_dense
 from sardonyx.dtypes import DType
@@ -55,7 +56,7 @@ class Workspace:
     """What lowering reads and writes.
 
     ``label`` names the node that is being lowered; ``orders`` has the memory order of values that do not lie row-major,
-    outermost dimension first.
+    outermost dimension first. ``keys``: the place among the weights and the number of the words that every run draws.
     """
 
     def __init__(self, region: Region, info: GraphInfo, target: Target, exact_convolution: bool = False) -> None:
@@ -70,6 +71,7 @@ class Workspace:
         self.prepared_sizes: list[int] = []
         self.orders: dict[ir.Value, tuple[int, ...]] = {}
         self.label = ""
+        self.keys: tuple[int, int] | None = None
         self._operands: dict[ir.Value, Operand] = {}
         self._prepared: dict[str, Operand] = {}
         self._output_places = {value: place for place, value in enumerate(region.outputs)}
@@ -148,6 +150,17 @@ class Workspace:
         buffer = self.add_buffer("weight", len(self.weights) - 1, dense.nbytes)
         shape = tuple(int(size) for size in array.shape)
         return Operand(buffer, dtype, shape, dense_strides(shape))
+
+    def key(self) -> Operand:
+        """A uint64 of its own for the node that asks, drawn anew by every run."""
+        if self.keys is None:
+            self._keys = self.weight(np.zeros(0, np.uint64), dtypes.uint64)
+            self.keys = len(self.weights) - 1, 0
+        place, count = self.keys
+        self.keys = place, count + 1
+        self.weights[place] = np.zeros(count + 1, np.uint64)
+        self.buffers[self._keys.buffer].size = 8 * (count + 1)
+        return replace(self._keys, shape=(1,), strides=(1,), offset=count)
 
     def prepared(
         self, dtype: DType, count: int, kernel: Kernel, operands: Sequence[Operand], sizes: Sequence[Dim], tasks: int

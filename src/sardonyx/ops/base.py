@@ -140,6 +140,8 @@ class Op:
 
     op_type: ClassVar[str] = ""
     domain: ClassVar[str] = ""
+    random: ClassVar[bool] = False
+    """Whether it may give another result every time: it is neither folded nor shared."""
     any_rank: ClassVar[bool] = False
     sized_by: ClassVar[tuple[int, ...]] = ()
 
@@ -386,6 +388,9 @@ class LowerContext(Protocol):
 
     def constant(self, array: npt.NDArray[np.generic]) -> Operand:
         """An array computed here as a constant."""
+
+    def key(self) -> Operand:
+        """One uint64 that every run draws anew: the key of a generator of random numbers (``runtime.seeds``)."""
 
     def element(self, index: int, loops: Sequence[Sequence[int]]) -> Fused:
         """A program that reads one element of an input: a load, or the fused pointwise producers. ``loops`` are over

@@ -9,20 +9,10 @@ import onnx_ir as ir
 from sardonyx.graph.info import TensorInfo
 from sardonyx.graph.nested import graphs_of
 from sardonyx.ops.inference import node_attributes
-from sardonyx.passes.rewriting import Rewriter, is_op
+from sardonyx.passes.rewriting import Rewriter, is_op, is_random
 from sardonyx.symbols import known_equal
 
 __all__ = ["common_subexpressions", "dead_code", "identities"]
-
-_RANDOM = {
-    "RandomNormal",
-    "RandomUniform",
-    "RandomNormalLike",
-    "RandomUniformLike",
-    "Multinomial",
-    "Bernoulli",
-    "Dropout",
-}
 
 
 def dead_code(rewriter: Rewriter) -> None:
@@ -64,6 +54,10 @@ def _same_as(rewriter: Rewriter, node: ir.Node) -> ir.Value | None:
     source = node.inputs[0]
     if is_op(node, "Identity"):
         return source
+    if is_op(node, "Dropout"):
+        training = node.inputs[2] if len(node.inputs) > 2 else None
+        off = rewriter.const(training)
+        return source if training is None or (off is not None and not off.any()) else None
     if is_op(node, "Cast", "CastLike"):
         same = rewriter.of(source).dtype == rewriter.of(node.outputs[0]).dtype
         return source if same and rewriter.of(source).dtype is not None else None
@@ -132,7 +126,7 @@ def common_subexpressions(rewriter: Rewriter) -> None:
 
 
 def _key(node: ir.Node) -> tuple[Any, ...] | None:
-    if node.op_type in _RANDOM:
+    if is_random(node):
         return None
     attributes: list[tuple[str, Any]] = []
     for name, attribute in sorted(node.attributes.items()):

@@ -14,15 +14,13 @@ from sardonyx.graph.info import TensorInfo
 from sardonyx.graph.nested import graphs_of
 from sardonyx.ops.inference import GraphInfo, declared_info
 from sardonyx.passes.branches import splice, taken_branch
-from sardonyx.passes.rewriting import Rewriter, is_op
+from sardonyx.passes.rewriting import Rewriter, is_op, is_random
 
 __all__ = ["fold_constants", "fold_weights"]
 
 MAX_GROWTH = 4 << 20
 """Bytes by which a folded result may be larger than the constants it is computed from (a ConstantOfShape is better
 computed when it is needed)."""
-
-_RANDOM = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
 
 
 def fold_constants(rewriter: Rewriter) -> None:
@@ -62,7 +60,7 @@ def _fold(rewriter: Rewriter, info: GraphInfo, kept: Sequence[str] = ()) -> None
             if nested.is_inferred:
                 _fold(nested, info, kept)
                 rewriter.changes += nested.changes
-        if node.op_type in _RANDOM or is_op(node, *kept) or any(v.is_graph_output() for v in node.outputs):
+        if is_random(node) or is_op(node, *kept) or any(v.is_graph_output() for v in node.outputs):
             continue
         known = [_known(rewriter.of(value)) if value.name else None for value in node.outputs]
         if known and all(array is not None for array in known):

@@ -14,13 +14,20 @@ from sardonyx.graph.emit import detach
 from sardonyx.graph.info import TensorInfo
 from sardonyx.graph.tensors import tensor_of
 from sardonyx.ops.inference import GraphInfo, infer_graph
+from sardonyx.ops.registry import record
 
-__all__ = ["Rewriter", "is_op"]
+__all__ = ["Rewriter", "is_op", "is_random"]
 
 
 def is_op(node: ir.Node | None, *op_types: str, domain: str = "") -> bool:
     """Whether a node is one of these operators."""
     return node is not None and node.op_type in op_types and node.domain in (domain, domain or "ai.onnx")
+
+
+def is_random(node: ir.Node) -> bool:
+    """Whether a node may give other results every time it is computed."""
+    cls = record(node.op_type, "" if node.domain == "ai.onnx" else node.domain)
+    return cls is not None and cls.random
 
 
 @dataclass

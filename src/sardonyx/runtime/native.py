@@ -16,6 +16,7 @@ from sardonyx.errors import ExecutionError, IncompatibleSizesError, InvalidInput
 from sardonyx.runtime.address import address_of
 from sardonyx.runtime.pool import SERIAL
 from sardonyx.runtime.region import OVERFLOW, DimOf, Region, Size, Slot
+from sardonyx.runtime.seeds import run_keys
 
 __all__ = ["NativeCode", "NativeStep", "Team"]
 
@@ -123,6 +124,7 @@ class NativeStep:
         self._dtypes = [i.dtype.memory for i in region.inputs]
         self._elements = [s for s in region.symbols if not isinstance(s, DimOf)]
         self.first_input = 2 + region.weights
+        self._keys = None if region.keys is None else (2 + region.keys[0], region.keys[1])
         self._plans: OrderedDict[Any, _Plan] = OrderedDict()
         self._frames: list[_Frame] = []
         self._pointers: list[int] = []
@@ -183,6 +185,9 @@ class NativeStep:
         arrays, plan = self.planned(arrays)
         frame = self.take_frame(plan)
         pointers, position = frame.pointers, self.first_input
+        if self._keys is not None:
+            keys = run_keys(self._keys[1])  # until the run is over
+            pointers[self._keys[0]] = address_of(keys)
         for array in arrays:
             pointers[position] = address_of(array)
             position += 1

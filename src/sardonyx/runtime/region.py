@@ -113,7 +113,8 @@ class Region:
     ``arena`` and ``prepared`` are sizes in bytes; ``weights`` is how many weight pointers the region takes; ``checks``
     are the messages of the conditions that ``plan`` tests. ``plan``, ``prepare`` and ``run`` are the linker symbols
     (``prepare`` is empty when nothing is prepared). ``strings`` are those that handles 0, 1 ... of constants stand for;
-    None for a region without strings.
+    None for a region without strings. ``keys``: the place among the weights and the number of the words (uint64) that
+    every run draws at random, if it needs any.
     """
 
     name: str
@@ -132,10 +133,16 @@ class Region:
     prepare: str = ""
     prepare_calls: int = 0
     strings: tuple[str, ...] | None = None
+    keys: tuple[int, int] | None = None
     dynamic: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dynamic", any(o.actual is not None for o in self.outputs))
+
+    @property
+    def plain(self) -> bool:
+        """Whether a run is one call and nothing else: there are no strings, random numbers or sizes that data tell."""
+        return not self.dynamic and self.strings is None and self.keys is None
 
     @property
     def symbols_needed(self) -> tuple[str, ...]:
@@ -157,6 +164,7 @@ class Region:
             "checks": list(self.checks),
             "profiled": self.profiled,
             "strings": self.strings,
+            "keys": self.keys,
             "functions": [self.plan, self.run, self.prepare, self.prepare_calls],
         }
 
@@ -187,6 +195,7 @@ class Region:
             prepare=prepare,
             prepare_calls=prepare_calls,
             strings=None if data["strings"] is None else tuple(data["strings"]),
+            keys=None if data["keys"] is None else (int(data["keys"][0]), int(data["keys"][1])),
         )
 
 

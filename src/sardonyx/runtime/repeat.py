@@ -85,7 +85,7 @@ def find_pattern(body: Program, ports: int, carried: int, slices: int = 0) -> Pa
     """The pattern of a body whose inputs are ``ports`` (the number and the condition, or none), the carried values and
     the slices, and whose outputs are the condition (with ports), the carried values and the parts of stacks."""
     step = body.steps[0] if len(body.steps) == 1 else None
-    if not isinstance(step, NativeStep) or step.region.dynamic:
+    if not isinstance(step, NativeStep) or not step.region.plain:
         return None
     names, results = [spec.name for spec in body.inputs], [spec.name for spec in body.outputs]
     made = {name: place for place, name in enumerate(step.outputs)}
