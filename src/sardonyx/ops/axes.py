@@ -96,6 +96,18 @@ def by_choice(chosen: Sequence[Dim], numbers: Sequence[Dim], default: Dim) -> Di
     return result + free * default
 
 
+def around_axis(ctx: InferContext, chosen: AxisChoice, sizes: Sequence[Dim]) -> tuple[Dim, Dim, Dim]:
+    """The numbers of elements before, along and after a chosen axis."""
+    outer: Dim = 1
+    inner: Dim = 1
+    before: Dim = 1
+    for size, here in zip(sizes, chosen, strict=True):
+        before = before - here  # 1 as long as the axis is yet to come
+        outer = ctx.define("outer", outer * (1 + before * (size - 1)))
+        inner = ctx.define("inner", inner * (1 + (1 - before - here) * (size - 1)))
+    return outer, ctx.define("along", by_choice(chosen, sizes, 0)), inner
+
+
 def same(ctx: InferContext, a: Dim, b: Dim) -> Dim:
     """1 where two numbers are equal, else 0."""
     return ctx.define("same", 1 - minimum(magnitude(a - b), 1))

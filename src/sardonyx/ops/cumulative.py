@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sardonyx.graph.info import TensorInfo
 from sardonyx.kernels.cumulative import Cumulative
 from sardonyx.kernels.slots import Slots
-from sardonyx.ops.axes import by_choice, chosen_axes
+from sardonyx.ops.axes import around_axis, chosen_axes
 from sardonyx.ops.base import Anchor, InferContext, LowerContext
 from sardonyx.ops.registry import op
 from sardonyx.symbols import Dim
@@ -29,14 +29,7 @@ def _parts(ctx: InferContext) -> tuple[Dim, Dim, Dim] | None:
         return None
     if len(axes) != 1:
         ctx.fail(f"the axis must be one number, got {len(axes)}")
-    outer: Dim = 1
-    inner: Dim = 1
-    before: Dim = 1
-    for size, here in zip(shape, axes[0], strict=True):
-        before = before - here  # 1 as long as the axis is yet to come
-        outer = ctx.define("outer", outer * (1 + before * (size - 1)))
-        inner = ctx.define("inner", inner * (1 + (1 - before - here) * (size - 1)))
-    return outer, ctx.define("along", by_choice(axes[0], shape, 0)), inner
+    return around_axis(ctx, axes[0], shape)
 
 
 def _lowers(ctx: InferContext) -> bool:

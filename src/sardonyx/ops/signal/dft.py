@@ -8,11 +8,11 @@ from sardonyx import dtypes
 from sardonyx.graph.info import TensorInfo
 from sardonyx.kernels.fourier import Fourier, FourierTables, scratch_size, table_size
 from sardonyx.kernels.slots import Slots
-from sardonyx.ops.axes import axis_of
+from sardonyx.ops.axes import AxisChoice, around_axis, chosen_axes, fixed_axes, unknown
 from sardonyx.ops.base import Anchor, InferContext, LowerContext, computable
 from sardonyx.ops.registry import op
 from sardonyx.ops.values import scalar_integer
-from sardonyx.symbols import Dim, product
+from sardonyx.symbols import Dim
 
 __all__ = ["DFT"]
 
@@ -27,41 +27,56 @@ class DFT(Anchor):
     gives real numbers.
     """
 
+    sized_by = (1, 2)
     inverse: int = 0
     onesided: int = 0
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
         x = ctx.input(0)
-        axis, n = self._axis(ctx), self._length(ctx)
         if x.shape is None:
             return (TensorInfo(x.dtype, None),)
         if len(x.shape) < 2 or (isinstance(x.shape[-1], int) and x.shape[-1] not in (1, 2)):
             ctx.fail(f"the last dimension must hold one or two numbers, got shape {list(x.shape)}")
         if self.onesided and not self.inverse and x.shape[-1] == 2:
             ctx.fail("a one-sided transform takes real input")
+        axis, n = self._axis(ctx), self._length(ctx)
         if axis is None or n is None:
-            return (TensorInfo(x.dtype, tuple(ctx.fresh("frequencies") for _ in x.shape)),)
-        parts = 1 if self.inverse and self.onesided else 2
-        return (TensorInfo(x.dtype, (*x.shape[:axis], self._out(n), *x.shape[axis + 1 : -1], parts)),)
+            return (unknown(ctx, x, len(x.shape)),)
+        out = self._out(n)
+        sizes = [
+            out if here == 1 else ctx.define("size", size + here * (out - size))
+            for size, here in zip(x.shape[:-1], axis, strict=True)
+        ]
+        return (TensorInfo(x.dtype, (*sizes, 1 if self.inverse and self.onesided else 2)),)
 
-    def _axis(self, ctx: InferContext) -> int | None:
-        x = ctx.input(0)
-        given = -2 if ctx.optional(2) is None else scalar_integer(ctx, 2)
-        if x.shape is None or not isinstance(given, int):
+    def _axis(self, ctx: InferContext) -> AxisChoice | None:
+        """Which of the dimensions but the last is transformed."""
+        shape = ctx.input(0).shape
+        if not shape:
             return None
-        axis = axis_of(ctx, given, len(x.shape))
-        if axis == len(x.shape) - 1:
-            ctx.fail("the axis must not be the last one, which holds the parts of complex numbers")
-        return axis
+        rank = len(shape)
+        chosen = fixed_axes([rank - 2], rank) if ctx.optional(2) is None else chosen_axes(ctx, 2, rank)
+        if chosen is None:
+            return None
+        if len(chosen) != 1:
+            ctx.fail(f"the axis must be one number, got {len(chosen)}")
+        message = "the axis must not be the last one, which holds the parts of complex numbers"
+        ctx.require_equal(chosen[0][-1], 0, message)
+        return chosen[0][:-1]
 
     def _length(self, ctx: InferContext) -> Dim | None:
-        x, axis = ctx.input(0), self._axis(ctx)
+        axis, shape = self._axis(ctx), ctx.input(0).shape
+        if axis is None or shape is None:
+            return None
         if ctx.optional(1) is None:
-            size = None if axis is None or x.shape is None else x.shape[axis]
-            return (size - 1) * 2 if size is not None and self.inverse and self.onesided else size
+            _, size, _ = around_axis(ctx, axis, shape[:-1])
+            return (size - 1) * 2 if self.inverse and self.onesided else size
         n = scalar_integer(ctx, 1)
-        if isinstance(n, int) and not 0 < n < LONGEST:
-            ctx.fail(f"dft_length must lie in [1, {LONGEST}), got {n}")
+        if n is None:
+            return None
+        message = f"dft_length must lie in [1, {LONGEST}), got {n}"
+        ctx.require_least(n, 1, message)
+        ctx.require_least(LONGEST - 1, n, message)
         return n
 
     def _out(self, n: Dim) -> Dim:
@@ -82,19 +97,18 @@ class DFT(Anchor):
         first = ctx.scratch(dtypes.float64, scratch_size(n))
         inner_slots = Slots()
         ctx.call(FourierTables(inner_slots.add(n)), [tables, first], inner_slots.sizes, 1)
-        inner = product(x.shape[axis + 1 : -1])
-        lines = product(x.shape[:axis]) * inner
+        outer, length, inner = around_axis(ctx.infer, axis, x.shape[:-1])
         kernel = Fourier(
             x.dtype,
             2 if x.shape[-1] == 2 else 1,
             bool(self.inverse),
             bool(self.onesided),
             slots.add(n),
-            slots.add(lines),
-            slots.add(x.shape[axis]),
-            slots.add(y.shape[axis]),
+            slots.add(outer * inner),
+            slots.add(length),
+            slots.add(self._out(n)),
             slots.add(inner),
         )
-        tasks = Fourier.tasks(lines)
+        tasks = Fourier.tasks(outer * inner)
         scratch = ctx.scratch(dtypes.float64, scratch_size(n) * tasks)
-        ctx.call(kernel, [x, y, tables, scratch], slots.sizes, tasks, lines * n * 64)
+        ctx.call(kernel, [x, y, tables, scratch], slots.sizes, tasks, outer * inner * n * 64)

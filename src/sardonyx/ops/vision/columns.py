@@ -15,7 +15,7 @@ from sardonyx.ops.composite import Builder, Reducible
 from sardonyx.ops.conv import conv_shape, conv_window
 from sardonyx.ops.registry import op
 from sardonyx.ops.spatial import per_axis
-from sardonyx.ops.values import integers
+from sardonyx.ops.values import integers, sizes_input
 from sardonyx.symbols import Dim, product
 
 __all__ = ["Col2Im", "DeformConv"]
@@ -25,13 +25,14 @@ __all__ = ["Col2Im", "DeformConv"]
 class Col2Im(Anchor):
     """The images whose windows are the columns (n, channels * window, blocks): what lies at one place is added up."""
 
+    sized_by = (1, 2)
     dilations: tuple[int, ...] = ()
     pads: tuple[int, ...] = ()
     strides: tuple[int, ...] = ()
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
         x = ctx.input(0)
-        image, window = integers(ctx, 1), integers(ctx, 2)
+        image, window = sizes_input(ctx, 1, "image_shape"), sizes_input(ctx, 2, "block_shape")
         if x.shape is not None and len(x.shape) != 3:
             ctx.fail(f"the columns must have shape (n, channels * window, blocks), got {list(x.shape)}")
         if image is None or window is None or x.shape is None:
@@ -39,13 +40,14 @@ class Col2Im(Anchor):
         if len(image) != len(window) or not image:
             ctx.fail(f"image_shape {list(image)} and block_shape {list(window)} differ in length")
         for name, sizes in (("image_shape", image), ("block_shape", window)):
-            if any(isinstance(size, int) and size < 1 for size in sizes):
-                ctx.fail(f"{name} must be positive, got {list(sizes)}")
+            for size in sizes:
+                ctx.require_least(size, 1, f"{name} must be positive, got {list(sizes)}")
         message = f"{x.shape[1]} rows of columns are no whole number of windows {list(window)}"
         ctx.require_equal(x.shape[1] % product(window), 0, message)
         blocks = product(self._blocks(ctx, image, window))
         ctx.require_equal(x.shape[2], blocks, f"there are {blocks} windows in the image, got {x.shape[2]} columns")
-        return (TensorInfo(x.dtype, (x.shape[0], x.shape[1] // product(window), *image)),)
+        channels = ctx.define("channels", x.shape[1] // product(window))
+        return (TensorInfo(x.dtype, (x.shape[0], channels, *image)),)
 
     def _window(self, ctx: InferContext, rank: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
         """Strides, dilations and pads."""
@@ -70,7 +72,7 @@ class Col2Im(Anchor):
         return known and integers(ctx, 1) is not None and integers(ctx, 2) is not None
 
     def lower(self, ctx: LowerContext) -> None:
-        image, window = integers(ctx.infer, 1) or (), integers(ctx.infer, 2) or ()
+        image, window = sizes_input(ctx.infer, 1, "") or (), sizes_input(ctx.infer, 2, "") or ()
         x, y, slots = ctx.contiguous(0), ctx.output(), Slots()
         strides, dilations, pads = self._window(ctx.infer, len(image))
         kernel = AddColumns(
