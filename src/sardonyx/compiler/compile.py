@@ -43,7 +43,7 @@ from sardonyx.runtime.program import (
     SymbolSource,
     ValueSpec,
 )
-from sardonyx.symbols import Dim, Expr, free_symbols
+from sardonyx.symbols import Dim, Expr, free_symbols, symbol
 from sardonyx.targets import Target
 
 __all__ = ["CompiledBody", "CompiledControl", "CompiledModel", "CompiledRegion", "CompiledStep", "compile_graph"]
@@ -232,7 +232,12 @@ def _compile_region(
         InputSpec(value.name or "", info.dtype(value), table.input_dims(info.of(value))) for value in nodes.inputs
     )
     outputs = tuple(
-        OutputSpec(value.name or "", info.dtype(value), tuple(table.size(d) for d in space.shape(value)))
+        OutputSpec(
+            value.name or "",
+            info.dtype(value),
+            tuple(table.size(d) for d in space.shape(value)),
+            table.true_sizes(space, info.of(value)),
+        )
         for value in nodes.outputs
     )
     description = repr((space.calls, space.prepare_calls, names, inputs, outputs, number))
@@ -305,6 +310,17 @@ class _SizeTable:
         if dim not in self.positions:
             self.positions[dim] = Slot(self.driver.table.add(dim))
         return self.positions[dim]
+
+    def true_sizes(self, space: Workspace, info: TensorInfo) -> tuple[int, ...] | None:
+        """Where a run leaves the sizes of an output that its kernels count; None for any other output."""
+        shape = info.shape or ()
+        counts: dict[Dim, int] = {symbol(name): counter.buffer for name, counter in space.counters.items()}
+        if not any(size in counts for size in shape):
+            return None
+        return tuple(
+            self.driver.counts[space.buffers[counts[size]].place] if size in counts else self.driver.table.add(size)
+            for size in shape
+        )
 
     def input_dims(self, info: TensorInfo) -> tuple[Size | None, ...]:
         """What each size of an input must be; None where nothing is known that could be held against it."""

@@ -105,6 +105,7 @@ class Driver:
         self.first = {"temporary": 0, "prepared": 1, "weight": 2, "input": 2 + weights, "output": 2 + weights + inputs}
         self.table = _Table([])
         self.slot_offsets: dict[int, int] = {}
+        self.counts = [self.table.add(0) for buffer in buffers if buffer.kind == "count"]
         self.prepared_offsets: list[int] = []
         self.prepared_bytes = 0
         for size in prepared_sizes:
@@ -270,6 +271,8 @@ class Driver:
         table: Pointer | None,
     ) -> Any:
         buffer = self.buffers[operand.buffer]
+        if buffer.kind == "count" and table is not None:
+            return table.at(self.counts[buffer.place]).ir
         place = 0 if buffer.kind in ("temporary", "prepared") else buffer.place
         address = b.load_address(pointers, self.first[buffer.kind] + place)
         offset = b.i64(constant)

@@ -18,7 +18,7 @@ from sardonyx.dtypes import DType, carrier
 from sardonyx.graph.info import TensorInfo
 from sardonyx.kernels.spec import Kernel, Operand
 from sardonyx.ops.base import Anchor, Fused
-from sardonyx.symbols import Dim
+from sardonyx.symbols import Dim, free_symbols
 
 if TYPE_CHECKING:
     from sardonyx.compiler.grouping import Group
@@ -77,6 +77,10 @@ class Lowering:
             return False
         value = self.node.outputs[index]
         return bool(value.uses()) or value in self.space.region.outputs
+
+    def counter(self, size: Dim) -> Operand:
+        (name,) = free_symbols(size)
+        return self.space.counter(name)
 
     def scratch(self, dtype: DType, count: Dim) -> Operand:
         return self.space.temporary(dtype, (count,))

@@ -32,7 +32,8 @@ __all__ = ["Buffer", "Call", "Workspace"]
 
 @dataclass
 class Buffer:
-    """A piece of memory. ``kind`` is input, output, weight, prepared or temporary; ``place`` counts within the kind."""
+    """A piece of memory. ``kind`` is input, output, weight, prepared, temporary or count; ``place`` counts within the
+    kind."""
 
     kind: str
     place: int
@@ -72,6 +73,9 @@ class Workspace:
         self.orders: dict[ir.Value, tuple[int, ...]] = {}
         self.label = ""
         self.keys: tuple[int, int] | None = None
+        self.counters: dict[str, Operand] = {}
+        counted = {name for node in region.nodes for name in info.counted.get(node, ())}
+        self._limits = {name: info.symbols.limits[name] for name in counted}
         self._operands: dict[ir.Value, Operand] = {}
         self._prepared: dict[str, Operand] = {}
         self._output_places = {value: place for place, value in enumerate(region.outputs)}
@@ -92,10 +96,18 @@ class Workspace:
         )
 
     def shape(self, value: ir.Value) -> tuple[Dim, ...]:
+        """The sizes of a value; of one whose sizes are counted in this region, the most that they can be."""
         shape = self.info.of(value).shape
         if shape is None:
             raise AssertionError(f"{value.name!r} has no known rank in a native region")
-        return shape
+        return tuple(substitute(size, self._limits) for size in shape)
+
+    def counter(self, name: str) -> Operand:
+        """One int64 where kernels put the number that a counted symbol stands for."""
+        if name not in self.counters:
+            buffer = self.add_buffer("count", len(self.counters), 8)
+            self.counters[name] = Operand(buffer, dtypes.int64, (1,), (1,))
+        return self.counters[name]
 
     def dtype(self, value: ir.Value) -> DType:
         return self.info.dtype(value)

@@ -12,7 +12,7 @@ from sardonyx.kernels.point import Position, compute_dtype, emit_store
 from sardonyx.kernels.reduce import identity
 from sardonyx.lang import KernelBuilder, Type, Value, Var
 
-__all__ = ["Select", "compare_dtype"]
+__all__ = ["Select", "compare_dtype", "sort_key"]
 
 ACCUMULATORS = 4
 
@@ -23,6 +23,19 @@ def compare_dtype(dtype: DType) -> DType:
     if dtype.itemsize >= 4:
         return dtype
     return dtypes.int32
+
+
+def sort_key(b: KernelBuilder, value: Value) -> Value:
+    """Unsigned integers that sort like values of a ``compare_dtype``: NaN above all numbers, -0 equal to 0."""
+    wide = value.dtype.itemsize == 8
+    bits, unsigned = (64, dtypes.uint64) if wide else (32, dtypes.uint32)
+    key = value
+    if value.dtype.is_float:
+        key = b.bitcast(b.select(value == 0, 0.0, value), dtypes.int64 if wide else dtypes.int32)
+        key = key ^ ((key >> (bits - 1)) & ((1 << bits - 1) - 1))
+        key = b.select(b.is_nan(value), (1 << bits - 1) - 1, key)
+    key = key.to(unsigned)
+    return key ^ (1 << bits - 1) if value.dtype.is_signed else key
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from sardonyx.dtypes import DType
 from sardonyx.kernels.map import Store
 from sardonyx.kernels.nest import Nest, Part, Row, Walk, common_lanes
 from sardonyx.kernels.point import STATUS_INDEX, Position, emit_store
-from sardonyx.kernels.select import compare_dtype
+from sardonyx.kernels.select import compare_dtype, sort_key
 from sardonyx.lang import KernelBuilder, Pointer, Value
 from sardonyx.symbols import Dim
 
@@ -61,17 +61,7 @@ class TopK:
 
     def keys(self, b: KernelBuilder, value: Value) -> Value:
         """Unsigned integers in the order of the elements, better ones larger."""
-        value = value.to(compare_dtype(self.dtype))
-        wide = value.dtype.itemsize == 8
-        bits, unsigned = (64, dtypes.uint64) if wide else (32, dtypes.uint32)
-        key = value
-        if value.dtype.is_float:
-            key = b.bitcast(b.select(value == 0, 0.0, value), dtypes.int64 if wide else dtypes.int32)
-            key = key ^ ((key >> (bits - 1)) & ((1 << bits - 1) - 1))
-            key = b.select(b.is_nan(value), (1 << bits - 1) - 1, key)
-        key = key.to(unsigned)
-        if value.dtype.is_signed:
-            key = key ^ (1 << bits - 1)
+        key = sort_key(b, value.to(compare_dtype(self.dtype)))
         return key if self.largest else ~key
 
 

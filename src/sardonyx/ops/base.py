@@ -370,6 +370,10 @@ class LowerContext(Protocol):
     def wanted(self, index: int) -> bool:
         """Whether anybody reads an output; one that nobody does need not be computed."""
 
+    def counter(self, size: Dim) -> Operand:
+        """One int64 where a kernel puts the number that a size made by ``InferContext.count`` stands for. An output of
+        such a size has memory for the most it can be; it lies at the start, row-major for the true size."""
+
     def order(self, index: int) -> tuple[int, ...] | None:
         """The memory order of an input, outermost dimension first; None: row-major or unknown. An op that is free to
         choose gives its output the order of its input (channels-last activations stay so)."""

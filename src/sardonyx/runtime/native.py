@@ -311,6 +311,8 @@ class NativeStep:
         if actual is None:
             return result
         shape = tuple(int(table[position]) for position in actual)
+        if shape == result.shape:
+            return result
         return result.reshape(-1)[: _product(shape)].reshape(shape).copy()
 
     def failure(self, status: int) -> str:
