@@ -57,16 +57,23 @@ if TYPE_CHECKING:
     from sardonyx.session.devices import OrtHardwareDevice as OrtHardwareDevice
     from sardonyx.session.devices import OrtMemoryInfo as OrtMemoryInfo
     from sardonyx.session.devices import get_ep_devices as get_ep_devices
+    from sardonyx.session.environment import create_and_register_allocator as create_and_register_allocator
+    from sardonyx.session.environment import create_and_register_allocator_v2 as create_and_register_allocator_v2
     from sardonyx.session.environment import disable_telemetry_events as disable_telemetry_events
     from sardonyx.session.environment import enable_telemetry_events as enable_telemetry_events
     from sardonyx.session.environment import get_build_info as get_build_info
     from sardonyx.session.environment import get_device as get_device
     from sardonyx.session.environment import get_version_string as get_version_string
     from sardonyx.session.environment import has_collective_ops as has_collective_ops
+    from sardonyx.session.environment import preload_dlls as preload_dlls
+    from sardonyx.session.environment import register_execution_provider_library as register_execution_provider_library
     from sardonyx.session.environment import set_default_logger_callback as set_default_logger_callback
     from sardonyx.session.environment import set_default_logger_severity as set_default_logger_severity
     from sardonyx.session.environment import set_default_logger_verbosity as set_default_logger_verbosity
     from sardonyx.session.environment import set_global_thread_pool_sizes as set_global_thread_pool_sizes
+    from sardonyx.session.environment import (
+        unregister_execution_provider_library as unregister_execution_provider_library,
+    )
     from sardonyx.session.inference import InferenceSession as InferenceSession
     from sardonyx.session.model import Model as Model
     from sardonyx.session.model import load as load
@@ -125,16 +132,21 @@ _HOMES = {
         "get_ep_devices",
     ],
     "session.environment": [
+        "create_and_register_allocator",
+        "create_and_register_allocator_v2",
         "disable_telemetry_events",
         "enable_telemetry_events",
         "get_build_info",
         "get_device",
         "get_version_string",
         "has_collective_ops",
+        "preload_dlls",
+        "register_execution_provider_library",
         "set_default_logger_callback",
         "set_default_logger_severity",
         "set_default_logger_verbosity",
         "set_global_thread_pool_sizes",
+        "unregister_execution_provider_library",
     ],
     "session.inference": ["InferenceSession"],
     "session.model": ["Model", "load"],

@@ -382,3 +382,181 @@ def test_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "onnxruntime.md", "exec"), {})
     assert "input 'x': expected x: tensor(float) [batch, 8], got an array of float64" in capsys.readouterr().out
+
+
+# -- logs, allocators, providers -----------------------------------------------------------------------------------
+
+
+def test_logging_callback() -> None:
+    messages: list[tuple] = []
+    for engine in ENGINES:
+        engine.set_default_logger_callback(lambda *message: messages.append(message), severity=0)
+        try:
+            engine.InferenceSession(models.mlp().SerializeToString())
+            assert messages
+            for severity, *texts in messages:
+                assert isinstance(severity, int)
+                assert len(texts) == 4
+                assert all(isinstance(text, str) for text in texts)
+            if engine is sardonyx:  # the other prints it
+                engine.set_default_logger_callback(lambda *message: 1 / 0, severity=0)
+                engine.InferenceSession(models.mlp().SerializeToString())
+            for wrong in (("text", 2), (None, 5), (None, -1)):
+                with pytest.raises(RuntimeError):
+                    engine.set_default_logger_callback(*wrong)
+        finally:
+            engine.set_default_logger_callback(None)
+            engine.set_default_logger_severity(4 if engine is onnxruntime else 2)
+        count = len(messages)
+        engine.InferenceSession(models.mlp().SerializeToString())
+        assert len(messages) == count
+        messages.clear()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_set_providers() -> None:
+    content = models.mlp().SerializeToString()
+    for engine in ENGINES:
+        session = engine.InferenceSession(content)
+        session.set_providers(["CPUExecutionProvider"], [{}])
+        assert session.get_providers() == ["CPUExecutionProvider"]
+        with pytest.raises(RuntimeError, match="Unknown Provider Type: InvalidProvider"):
+            session.set_providers(["InvalidProvider"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (None, None),
+        (["a", "b"], None),
+        ([("a", {1: 2}), "b"], None),
+        (["a", "b"], [{1: 2}, {}]),
+        (["a", "b", "a"], [{"x": 1}, {}, {"y": 2}]),
+        (3, None),
+        ([3], None),
+        (["a"], 3),
+        (["a"], ["no dictionary"]),
+        (["a", "b"], [{}]),
+        ([("a", {})], [{}]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_arguments_for_providers(arguments: tuple) -> None:
+    from onnxruntime.capi import onnxruntime_inference_collection as theirs
+
+    from sardonyx.capi import onnxruntime_inference_collection as ours
+
+    results = []
+    for module in (ours, theirs):
+        try:
+            results.append(tuple(module.check_and_normalize_provider_args(*arguments, ["a", "b", "c"])))
+        except ValueError:
+            results.append("ValueError")
+    assert results[0] == results[1]
+
+
+def test_what_is_accepted() -> None:
+    info = sardonyx.OrtMemoryInfo("Cpu", sardonyx.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, sardonyx.OrtMemType.DEFAULT)
+    sardonyx.create_and_register_allocator(info, None)
+    sardonyx.create_and_register_allocator_v2("CPUExecutionProvider", info, {}, sardonyx.OrtArenaCfg(0, -1, -1, -1))
+    sardonyx.preload_dlls()
+    sardonyx.set_global_thread_pool_sizes(2)
+    session = sardonyx.InferenceSession(models.mlp())
+    assert session.get_tuning_results() == []
+    session.set_tuning_results([{"ep": "x"}])
+    with pytest.raises(RuntimeError, match="x"):
+        session.set_tuning_results([{"ep": "x"}], error_on_invalid=True)
+    with pytest.raises(RuntimeError, match="library for ONNX Runtime"):
+        sardonyx.register_execution_provider_library("x", "x.so")
+    assert "Build Info" in sardonyx.get_build_info()
+
+
+def test_saved_model_with_external_initializers(tmp_path: Path) -> None:
+    for engine in ENGINES:
+        options, folder = engine.SessionOptions(), tmp_path / engine.__name__
+        folder.mkdir()
+        options.optimized_model_filepath = str(folder / "saved.onnx")
+        key = "session.optimized_model_external_initializers"
+        options.add_session_config_entry(f"{key}_file_name", "weights.bin")
+        options.add_session_config_entry(f"{key}_min_size_in_bytes", "30")
+        engine.InferenceSession(models.mlp().SerializeToString(), options)
+        assert (folder / "weights.bin").stat().st_size >= 8 * 5 * 4
+    x = np.ones((2, 8), np.float32)
+    path = tmp_path / "sardonyx" / "saved.onnx"
+    results = [engine.InferenceSession(str(path)).run(["y"], {"x": x})[0] for engine in ENGINES]
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-5)
+
+
+# -- strings, sequences, optionals, outputs that are inputs --------------------------------------------------------
+
+
+def test_strings_of_every_kind() -> None:
+    content = models.model(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        [tensor("x", [2], TensorProto.STRING)],
+        [tensor("y", [2], TensorProto.STRING)],
+    ).SerializeToString()
+    forms = {
+        "str": np.array(["Olá", "你好"]),
+        "bytes": np.array([b"must", b"have"]),
+        "object": np.array(["a", "b"], object),
+        "list": ["a", "b"],
+    }
+    sessions = [engine.InferenceSession(content) for engine in ENGINES]
+    for form in forms.values():
+        ours, theirs = (session.run(None, {"x": form})[0] for session in sessions)
+        assert ours.tolist() == theirs.tolist()
+        assert ours.dtype == theirs.dtype
+    void = np.array([b"must", b"have"], dtype=np.void)
+    assert sessions[0].run(None, {"x": void})[0].tolist() == ["must", "have"]
+    new = np.array(["a", "long string " * 10], np.dtypes.StringDType())
+    assert sessions[0].run(None, {"x": new})[0].tolist() == new.tolist()
+
+
+def test_input_that_is_an_output() -> None:
+    made = model([helper.make_node("Add", ["x", "x"], ["y"])], [tensor("x", [2])], [tensor("y", [2]), tensor("x", [2])])
+    for engine in ENGINES:
+        session = engine.InferenceSession(made.SerializeToString())
+        x = np.ones(2, np.float32)
+        y, again = session.run(None, {"x": x})
+        assert not np.shares_memory(again, x)
+        assert (y.tolist(), again.tolist()) == ([2, 2], [1, 1])
+
+
+@pytest.mark.filterwarnings("ignore:.*run in Python:RuntimeWarning")
+def test_optional_input() -> None:
+    kind = helper.make_optional_type_proto(
+        helper.make_sequence_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, [5]))
+    )
+    made = model(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        [helper.make_value_info("x", kind)],
+        [helper.make_value_info("y", kind)],
+    )
+    x = [np.arange(5, dtype=np.float32)]
+    for engine in ENGINES:
+        session = engine.InferenceSession(made.SerializeToString())
+        np.testing.assert_array_equal(session.run(None, {"x": x})[0], x)
+        assert session.run(None, {"x": None})[0] is None
+
+
+def test_profile_has_an_event_a_line(tmp_path: Path) -> None:
+    for engine in ENGINES:
+        options = engine.SessionOptions()
+        options.enable_profiling = True
+        options.profile_file_prefix = str(tmp_path / engine.__name__)
+        session = engine.InferenceSession(models.mlp().SerializeToString(), options)
+        session.run(None, {"x": np.ones((1, 8), np.float32)})
+        lines = Path(session.end_profiling()).read_text().splitlines()
+        assert (lines[0], lines[-1]) == ("[", "]")
+        assert all(f'"{tag}"' in line for line in lines[1:-1] for tag in ("pid", "dur", "ts", "ph", "name", "args"))
+
+
+def test_capsules() -> None:
+    array = np.ones((2, 3), np.float32)
+    value = sardonyx.OrtValue.ortvalue_from_numpy(array)._ortvalue
+    for capsule in (value.to_dlpack(), value.__dlpack__(), array.__dlpack__()):
+        assert not our_state.is_dlpack_uint8_tensor(capsule)
+        assert our_state.OrtValue.from_dlpack(capsule, False).data_ptr() == array.ctypes.data
+    old = our_state.OrtValue.from_dlpack(np.array([0, 1], np.uint8).__dlpack__(), True)
+    assert old.numpy().tolist() == [False, True]

@@ -41,17 +41,22 @@ from sardonyx.session.devices import (
     OrtMemoryInfo,
     get_ep_devices,
 )
+from sardonyx.session.dlpack import is_dlpack_uint8_tensor
 from sardonyx.session.environment import (
+    create_and_register_allocator,
+    create_and_register_allocator_v2,
     disable_telemetry_events,
     enable_telemetry_events,
     get_build_info,
     get_device,
     get_version_string,
     has_collective_ops,
+    register_execution_provider_library,
     set_default_logger_callback,
     set_default_logger_severity,
     set_default_logger_verbosity,
     set_global_thread_pool_sizes,
+    unregister_execution_provider_library,
 )
 from sardonyx.session.inference import InferenceSession
 from sardonyx.session.providers import get_all_providers, get_available_providers
@@ -100,6 +105,8 @@ __all__ = [
     "SessionOptions",
     "SparseTensor",
     "copy_tensors",
+    "create_and_register_allocator",
+    "create_and_register_allocator_v2",
     "disable_telemetry_events",
     "enable_telemetry_events",
     "get_all_providers",
@@ -110,10 +117,13 @@ __all__ = [
     "get_ep_devices",
     "get_version_string",
     "has_collective_ops",
+    "is_dlpack_uint8_tensor",
+    "register_execution_provider_library",
     "set_default_logger_callback",
     "set_default_logger_severity",
     "set_default_logger_verbosity",
     "set_global_thread_pool_sizes",
+    "unregister_execution_provider_library",
 ]
 
 

@@ -34,7 +34,7 @@ def compile_model(source: ModelSource | Source | Model, options: SessionOptions 
     options = options or SessionOptions()
     model = optimised_model(source, options)
     if options.optimized_model_filepath:
-        save_model(model, options.optimized_model_filepath)
+        save_model(model, options.optimized_model_filepath, *_external_file(options))
     compiled = compile_graph(
         model,
         host_target(),
@@ -43,6 +43,14 @@ def compile_model(source: ModelSource | Source | Model, options: SessionOptions 
         on_progress=options.report,
     )
     return link(compiled, asdict(model.metadata))
+
+
+def _external_file(options: SessionOptions) -> tuple[str, int]:
+    """The file for the weights of a saved model, and the fewest bytes that go there: ONNX Runtime's settings."""
+    key = "session.optimized_model_external_initializers"
+    name, size = f"{key}_file_name", f"{key}_min_size_in_bytes"
+    file = options.get_session_config_entry(name) if options.has_session_config_entry(name) else ""
+    return file, int(options.get_session_config_entry(size)) if options.has_session_config_entry(size) else 1024
 
 
 def optimised_model(source: ModelSource | Source | Model, options: SessionOptions) -> Model:

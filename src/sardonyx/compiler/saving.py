@@ -16,16 +16,18 @@ _MAX_INSIDE = 1 << 30
 _OLDEST_IR_VERSION = 10  # what readers of the newest operator sets know; the graph uses nothing newer
 
 
-def save_model(model: Model, path: str | os.PathLike[str]) -> None:
-    """Writes a model; large weights go into a file beside it, as protobuf ends at 2 GB."""
+def save_model(model: Model, path: str | os.PathLike[str], external: str = "", threshold: int = 1024) -> None:
+    """Writes a model; weights of at least ``threshold`` bytes go into the file ``external`` beside it.
+
+    Without a name for that file, all are inside, unless they are so large that protobuf could not hold them.
+    """
     size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
-    if size > _MAX_INSIDE:
-        name = os.path.basename(path)
-        ir.save(model.ir, path, external_data=f"{name}.data")
-        proto = onnx.load(path, load_external_data=False)
-    else:
-        proto = ir.to_proto(model.ir)
-    onnx.save(_described(proto, model), path)
+    if not external and size <= _MAX_INSIDE:
+        onnx.save(model_proto(model), path)
+        return
+    name = external or f"{os.path.basename(path)}.data"
+    ir.save(model.ir, path, external_data=name, size_threshold_bytes=threshold)
+    onnx.save(_described(onnx.load(path, load_external_data=False), model), path)
 
 
 def model_proto(model: Model) -> onnx.ModelProto:

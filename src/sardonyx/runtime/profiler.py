@@ -74,7 +74,7 @@ class Profiler:
             path = Path(f"{stem}.json" if number == 0 else f"{stem}_{number}.json")
             try:
                 with path.open("x", encoding="utf-8") as file:
-                    json.dump(self.events, file)
+                    file.write("[\n" + ",\n".join(map(json.dumps, self.events)) + "\n]\n")
                 return str(path)
             except FileExistsError:
                 continue

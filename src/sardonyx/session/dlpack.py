@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sardonyx import dtypes
 
-__all__ = ["array_from", "capsule_of"]
+__all__ = ["array_from", "capsule_of", "is_dlpack_uint8_tensor"]
 
 _NAME, _VERSIONED_NAME = b"dltensor", b"dltensor_versioned"
 _CPU = 1
@@ -68,11 +68,33 @@ class _Memory:
         self._owner = owner
 
 
+class _Capsule:
+    """A bare capsule as an object with ``__dlpack__``."""
+
+    def __init__(self, capsule: Any) -> None:
+        self._capsule = capsule
+
+    def __dlpack__(self, **arguments: Any) -> Any:
+        return self._capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        tensor = _tensor_in(self._capsule)
+        return tensor.device_type, tensor.device_id
+
+
+def is_dlpack_uint8_tensor(capsule: Any) -> bool:
+    """Whether a capsule holds bytes, which old libraries use for booleans."""
+    tensor = _tensor_in(capsule)
+    return (int(tensor.code), int(tensor.bits), int(tensor.lanes)) == (1, 8, 1)
+
+
 def array_from(value: Any) -> npt.NDArray[Any]:
-    """An array over the memory of an object with ``__dlpack__``.
+    """An array over the memory of an object with ``__dlpack__``, or of a capsule.
 
     Raises BufferError, RuntimeError or TypeError where the memory is not the processor's or the type is not known.
     """
+    if not hasattr(value, "__dlpack__") and type(value).__name__ == "PyCapsule":
+        value = _Capsule(value)
     try:
         return np.from_dlpack(value)
     except (BufferError, RuntimeError, TypeError) as error:

@@ -19,9 +19,9 @@ from sardonyx.runtime.profiler import Profiler
 from sardonyx.runtime.program import Program
 from sardonyx.session.arguments import ModelMetadata, NodeArg
 from sardonyx.session.devices import OrtEpDevice, OrtMemoryInfo
-from sardonyx.session.environment import default_severity
+from sardonyx.session.environment import default_severity, log
 from sardonyx.session.feeds import check_names, check_sizes, normalised
-from sardonyx.session.providers import chosen_providers
+from sardonyx.session.providers import check_available, chosen_providers
 from sardonyx.session.values import OrtValue
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["InferenceSession"]
 
-_WARNING = 2
+_INFO, _WARNING = 1, 2
 
 
 # ONNX Runtime's optimisers that have a counterpart among our passes; the others have nothing to disable.
@@ -79,28 +79,36 @@ class InferenceSession:
         self._program = open_program(self._source, self._options)
         if self._profiler is not None:
             self._profiler.note("model_loading", "Session", start, time.perf_counter_ns())
-        self._warn_of_python_steps()
+        self._tell(start)
         inputs = self._program.inputs
         self._names = [spec.name for spec in inputs]
         self._dtypes = [None if spec.dtype is None else spec.dtype.numpy for spec in inputs]
         self._output_names = [spec.name for spec in self._program.outputs]
         self._outputs = {name: position for position, name in enumerate(self._output_names)}
 
-    def _warn_of_python_steps(self) -> None:
-        """Says which operators run in Python; the log level can silence it."""
+    def _tell(self, start: int) -> None:
+        """Says what was loaded, and which operators run in Python; the log level can silence it."""
         steps = self._program.python_steps
+        place = "InferenceSession"
+        log(
+            _INFO,
+            self._options.logid,
+            place,
+            f"{self._source.name}: {len(self._program.steps)} steps, "
+            f"loaded in {(time.perf_counter_ns() - start) / 1e6:.1f} ms",
+        )
         level = self._options.log_severity_level
         if not steps or (default_severity() if level < 0 else level) > _WARNING:
             return
         counted = Counter(step.kernel for step in steps)
         listed = ", ".join(f"{name} ({count})" if count > 1 else name for name, count in sorted(counted.items()))
         name = f"{self._source.path}: " if self._source.path is not None else ""
-        warnings.warn(
+        message = (
             f"{name}these operators have no native code for their types and attributes and run in Python, "
-            f"which is slow: {listed}. `sardonyx inspect` shows where; SessionOptions.strict refuses such models.",
-            RuntimeWarning,
-            stacklevel=3,
+            f"which is slow: {listed}. `sardonyx inspect` shows where; SessionOptions.strict refuses such models."
         )
+        log(_WARNING, self._options.logid, place, message)
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
 
     def run(
         self,
@@ -255,7 +263,8 @@ class InferenceSession:
         providers: Sequence[str | tuple[str, Mapping[str, Any]]] | None = None,
         provider_options: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        """Chooses providers; see the class. A provider that is not available is left out with a warning."""
+        """Chooses providers; see the class. Raises RuntimeError for one that is not available."""
+        check_available(providers)
         self._providers = chosen_providers(providers, provider_options, self._fall_back)
 
     def disable_fallback(self) -> None:
@@ -277,6 +286,15 @@ class InferenceSession:
     def get_input_epdevices(self) -> list[OrtEpDevice]:
         """The provider and device that reads each input."""
         return [OrtEpDevice() for _ in self.get_inputs()]
+
+    def get_tuning_results(self) -> list[dict[str, Any]]:
+        """Nothing: kernels are chosen when they are compiled."""
+        return []
+
+    def set_tuning_results(self, results: Sequence[Mapping[str, Any]], *, error_on_invalid: bool = False) -> None:
+        """Accepted and left; raises RuntimeError under ``error_on_invalid``, for no result can be used."""
+        if error_on_invalid and results:
+            raise RuntimeError(f"Cannot find execution provider {results[0].get('ep')} to tune")
 
     def set_ep_dynamic_options(self, options: Mapping[str, str]) -> None:
         """Accepted: the provider has no options."""

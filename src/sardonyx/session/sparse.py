@@ -28,8 +28,8 @@ class SparseTensor:
     ) -> None:
         self._format = format_
         self._shape = [int(size) for size in dense_shape]
-        self._values = np.asarray(values)
-        self._indices = tuple(np.asarray(part, np.int64) for part in indices)
+        self._values = _read_only(np.asarray(values))
+        self._indices = tuple(_read_only(np.asarray(part, np.int64)) for part in indices)
 
     @classmethod
     def sparse_coo_from_numpy(
@@ -86,6 +86,11 @@ class SparseTensor:
         if self._format is not format_:
             raise InvalidInputError(f"the sparse tensor is in {self._format}, not in {format_}")
 
+    def to_cuda(self, ort_device: OrtDevice) -> SparseTensor:
+        """Raises RuntimeError: values live in the memory of the CPU only."""
+        _check_cpu(OrtDevice.make("cuda", ort_device.device_id()))
+        return self
+
     def format(self) -> OrtSparseFormat:
         return self._format
 
@@ -126,6 +131,12 @@ class CsrView:
     def outer(self) -> npt.NDArray[np.int64]:
         """Where each row begins in the values, and the end."""
         return self._outer
+
+
+def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _check_cpu(device: OrtDevice) -> None:
