@@ -498,7 +498,7 @@ def test_strings_of_every_kind() -> None:
     ).SerializeToString()
     forms = {
         "str": np.array(["Olá", "你好"]),
-        "bytes": np.array([b"must", b"have"]),
+        "bytes": np.array([b"a", b"bc"], "S4"),
         "object": np.array(["a", "b"], object),
         "list": ["a", "b"],
     }
