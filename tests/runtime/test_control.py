@@ -222,6 +222,88 @@ def test_results_are_the_callers_own() -> None:
     np.testing.assert_array_equal(session.run(None, {"x": x, "count": np.array(2)})[1], W)
 
 
+def test_outer_values_as_results_and_results_left_out() -> None:
+    then = graph([], [], [tensor("x", None)])
+    other = graph([], [], [tensor("k", None)], {"k": W})
+    proto = model(
+        [node("If", ["c"], ["y"], then_branch=then, else_branch=other)],
+        [tensor("x", [4, 4]), tensor("c", [], BOOL)],
+        [tensor("y", None)],
+    )
+    session = sardonyx.InferenceSession(proto.SerializeToString())
+    x = W + 1
+    for condition, expected in ((True, x), (False, W)):
+        (y,) = session.run(None, {"x": x, "c": np.array(condition)})
+        np.testing.assert_array_equal(y, expected)
+        assert not np.shares_memory(y, x)
+    body = loop_body(
+        [node("Neg", ["a"], ["b"]), node("Exp", ["a"], ["s"])],
+        [tensor("a", None)],
+        [tensor("b", None), tensor("s", None)],
+    )
+    proto = model(
+        [node("Loop", ["count", "", "x"], ["", "y"], body=body)],
+        [tensor("x", [3, 4]), tensor("count", [], INT64)],
+        [tensor("y", None)],
+    )
+    session = sardonyx.InferenceSession(proto.SerializeToString())
+    (y,) = session.run(None, {"x": X, "count": np.array(2)})
+    np.testing.assert_allclose(y, np.exp([X, -X]), rtol=1e-5)
+
+
+def test_a_default_that_a_body_captures_may_be_replaced() -> None:
+    branches = {
+        name: graph([node(kind, ["x", "d"], [name[0]])], [], [tensor(name[0], None)])
+        for name, kind in (("then_branch", "Add"), ("else_branch", "Mul"))
+    }
+    proto = model(
+        [node("If", ["c"], ["y"], **branches)],
+        [tensor("x", [3, 4]), tensor("c", [], BOOL), tensor("d", [4])],
+        [tensor("y", None)],
+        {"d": np.full(4, 3, np.float32)},
+    )
+    check(proto, {"x": X, "c": np.array(True)}, {"x": X, "c": np.array(False), "d": np.ones(4, np.float32)})
+
+
+def test_ports_of_rank_1_and_a_counter_that_places() -> None:
+    body = graph(
+        [
+            node("Identity", ["given"], ["go"]),
+            node("Add", ["i", "number"], ["j"]),
+            node("Sub", ["j", "number"], ["k"]),
+            node("Add", ["k", "one"], ["next"]),
+            node("Slice", ["x", "i", "next", "zero"], ["row"]),
+            node("Add", ["a", "row"], ["b"]),
+        ],
+        [tensor("number", [1], INT64), tensor("given", [1], BOOL), tensor("i", [1], INT64), tensor("a", None)],
+        [tensor("go", [1], BOOL), tensor("next", [1], INT64), tensor("b", None)],
+    )
+    proto = model(
+        [node("Loop", ["count", "", "zero", "start"], ["last", "y"], body=body)],
+        [tensor("x", ["n", 4]), tensor("count", [1], INT64), tensor("start", [1, 4])],
+        [tensor("last", [1], INT64), tensor("y", None)],
+        {"one": np.array([1]), "zero": np.array([0])},
+    )
+    check(proto, *({"x": X, "count": np.array([n]), "start": X[:1]} for n in (3, 1, 0)))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, np.int32, np.uint8])
+@pytest.mark.parametrize("rows", [0, 2])
+def test_dtypes_and_nothing(dtype: type, rows: int) -> None:
+    kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    body = loop_body(
+        [node("Add", ["a", "x"], ["b"]), node("Identity", ["b"], ["s"])],
+        [tensor("a", None, kind)],
+        [tensor("b", None, kind), tensor("s", None, kind)],
+    )
+    proto = model(
+        [node("Loop", ["count", "", "x"], ["y", "s"], body=body)],
+        [tensor("x", ["n", 3], kind), tensor("count", [], INT64)],
+        [tensor("y", None, kind), tensor("s", None, kind)],
+    )
+    check(proto, {"x": np.ones((rows, 3), dtype), "count": np.array(40)})
+
+
 @pytest.mark.parametrize("axis", [0, 1, -1])
 @pytest.mark.parametrize("direction", [0, 1])
 def test_scan(axis: int, direction: int) -> None:
