@@ -10,6 +10,7 @@ import pytest
 
 from ops.contrib.oracle import Array, compiled, feeds_of, node_model, numbers, reference
 from ops.contrib.test_rotary import tables
+from sardonyx.errors import ExecutionError
 
 HEADS, SHARED, SIZE = 4, 2, 16
 
@@ -104,3 +105,41 @@ def test_bias_sink_and_positions(step: bool) -> None:
     positions = np.array([[8], [11]]) if step else np.tile(np.arange(9), (2, 1))
     inputs += [positions, numbers(2, HEADS, rows, total), numbers(HEADS)]
     compare(inputs, {"do_rotary": 1})
+
+
+def test_the_largest_number_of_keys_may_be_an_input() -> None:
+    inputs = case([9, 12], 1, 11)
+    given = {"num_heads": HEADS, "kv_num_heads": SHARED}
+    model = node_model("GroupQueryAttention", inputs, given, outputs=(True, True, True), fixed_last=True)
+    feeds = feeds_of(inputs)
+    wanted = reference(model, feeds)
+    program = compiled(model)
+    got = program.run([feeds[value.name] for value in program.inputs])
+    assert [array.shape for array in got] == [array.shape for array in wanted]
+    np.testing.assert_allclose(got[0], wanted[0], rtol=2e-5, atol=2e-5)
+    feeds["x6"] = np.array(16, np.int32)  # a longer buffer, for the same program
+    again = program.run([feeds[value.name] for value in program.inputs])
+    assert again[1].shape == (2, SHARED, 16, SIZE)
+    np.testing.assert_array_equal(again[0], got[0])
+    np.testing.assert_array_equal(again[1][:, :, :12], got[1])
+    assert not again[1][:, :, 12:].any()
+
+
+def test_more_keys_than_the_cache_holds() -> None:
+    inputs = case([9, 12], 1, 11)
+    inputs[5] = np.array([8, 30], np.int32)
+    given = {"num_heads": HEADS, "kv_num_heads": SHARED}
+    program = compiled(node_model("GroupQueryAttention", inputs, given, fixed_last=True))
+    feeds = feeds_of(inputs)
+    with pytest.raises(ExecutionError):
+        program.run([feeds[value.name] for value in program.inputs])
+
+
+def test_threads_do_not_change_the_result() -> None:
+    inputs = case([9, 12], 1, 11, rotary=True)
+    given = {"num_heads": HEADS, "kv_num_heads": SHARED, "do_rotary": 1}
+    options: dict[str, Any] = {"outputs": (True, True, True), "fixed_last": True, "constant": [7, 8]}
+    model, feeds = node_model("GroupQueryAttention", inputs, given, **options), feeds_of(inputs, [7, 8])
+    one, two = (compiled(model, threads) for threads in (1, 2))
+    for a, b in zip(*(p.run([feeds[value.name] for value in p.inputs]) for p in (one, two)), strict=True):
+        assert a.tobytes() == b.tobytes()

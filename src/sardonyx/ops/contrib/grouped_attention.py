@@ -14,20 +14,7 @@ from sardonyx.ops.contrib.attention_parts import attend, check_heads, default_sc
 from sardonyx.ops.contrib.rotary import positions_from, rotate
 from sardonyx.ops.registry import op
 
-__all__ = ["written_cache"]
-
-
-def written_cache(b: Builder, past: ir.Value, new: ir.Value, first: ir.Value, total: ir.Value) -> ir.Value:
-    """Keys or values (batch, heads, rows, elements) of the past with the new ones written from row first[b] on.
-
-    The result has as many rows as the past, but at least ``total`` (an int64 tensor of shape [1]).
-    """
-    shape = b.shape(past)
-    missing = b.op("Max", b.op("Sub", total, b.size(past, 2)), b.ints(0))
-    heads, size = b.known(shape[1], "the number of heads"), b.known(shape[3], "the size of a head")
-    rows = b.sizes(b.size(past, 0), heads, missing, size)
-    filling = b.op("Expand", b.number(0, past), rows)
-    return b.op("TensorScatter", b.op("Concat", past, filling, axis=2), new, first, axis=2)
+__all__: list[str] = []
 
 
 @op("GroupQueryAttention", MICROSOFT)
@@ -77,7 +64,8 @@ class GroupQueryAttention(Composite):
         total = b.reshape(b.cast(b.input(6), dtypes.int64), 1)
         if b.optional(3) is not None:
             key, value = (
-                written_cache(b, b.of_rank(index, 4), new, used, total) for index, new in ((3, key), (4, value))
+                b.op("WriteCache", b.of_rank(index, 4), new, used, b.input(6), domain="sardonyx")
+                for index, new in ((3, key), (4, value))
             )
         return self._attend(b, query, key, value, lengths, total), key, value
 
