@@ -87,7 +87,7 @@ def _array(array: npt.NDArray[Any], spec: ValueSpec) -> npt.NDArray[Any]:
 def _strings(array: npt.NDArray[Any], spec: ValueSpec) -> npt.NDArray[Any]:
     """An object array of ``str``; bytes are decoded."""
     if array.dtype.kind == "V":
-        array = array.astype(f"S{array.dtype.itemsize}")
+        array = np.ascontiguousarray(array).view(f"S{array.dtype.itemsize}").reshape(array.shape)
     if array.dtype.kind not in "OSUT":
         raise _mismatch(spec, f"an array of {array.dtype} with shape {array.shape}")
     result = np.empty(array.shape, object)
