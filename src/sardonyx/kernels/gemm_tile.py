@@ -26,6 +26,7 @@ from sardonyx.targets import Target
 
 __all__ = [
     "Level",
+    "RunningTile",
     "TileShape",
     "choose_tile",
     "emit_rest",
@@ -296,3 +297,23 @@ class _Tile:
         while len(values) > 1:
             values = [x + y for x, y in zip(values[::2], values[1::2], strict=True)]
         return values[0]
+
+
+class RunningTile:
+    """A tile whose k is walked by the caller: for loops that sum several tiles at once.
+
+    ``rows`` and ``a`` are as in ``emit_tile``, B is packed in panels of ``columns`` elements a step. ``sums`` are the
+    variables [row][vector], zero at first.
+    """
+
+    def __init__(
+        self, b: Builder, rows: Sequence[Operand], vectors: int, a: Pointer, panel: Pointer, lanes: int, columns: int
+    ) -> None:
+        atom = plain_atom(panel.dtype)
+        self._tile = _Tile(b, atom, rows, a, panel, Type(atom.sums, lanes), [None] * vectors, INDEPENDENT_SUMS)
+        self._level = Level(0, 1, columns)
+        (self.sums,) = self._tile.variables(None)
+
+    def step(self, k: Value) -> None:
+        """Adds the products of one k."""
+        self._tile.step(self.sums, self._level, 0, 0, k, 0)

@@ -10,9 +10,10 @@
                         h', c' = cell(x W of row at its time + sums + biases, h, c);  y[time] = h'
         final state = h, c
 
-The products of the inputs (x W) are made beforehand by one matrix product. A row's time counts backwards from the end
-of its own sequence in the reverse direction. State stays in float32 or float64; rows are cut into blocks by their
-number alone, so that results do not depend on the threads.
+The products of the inputs (x W) are made beforehand by one matrix product, or, for a single row, beside the recurrent
+ones (kernels/recurrent_inputs.py). A row's time counts backwards from the end of its own sequence in the reverse
+direction. State stays in float32 or float64; rows are cut into blocks by their number alone, so that results do not
+depend on the threads.
 """
 
 from __future__ import annotations
@@ -23,15 +24,16 @@ from dataclasses import dataclass, field
 
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
-from sardonyx.kernels.gemm_tile import Level, emit_tile, row_offsets
+from sardonyx.kernels.gemm_tile import Level, RunningTile, emit_tile, row_offsets
 from sardonyx.kernels.recurrent_cell import Cell
+from sardonyx.kernels.recurrent_inputs import Access, InputProducts, InputStream
 from sardonyx.kernels.recurrent_pack import Panels
 from sardonyx.kernels.sizes import emit_dim
 from sardonyx.lang import KernelBuilder, Pointer, Type, Value
 from sardonyx.symbols import Dim, ceildiv
 from sardonyx.targets import Target
 
-__all__ = ["Access", "Recurrence", "block_rows"]
+__all__ = ["GROUP", "Recurrence", "block_rows"]
 
 GROUP = 2
 """Panels whose units are updated together, so that the two do not wait for each other."""
@@ -41,18 +43,6 @@ MOST_ROWS = 8
 
 STATUS_LENGTH = 4
 """Status of a kernel that met a sequence length out of range."""
-
-
-@dataclass(frozen=True)
-class Access:
-    """An operand with hidden units in its last, dense dimension: element ``unit`` of a row at a time lies at
-    ``time * t + direction * d + row * r + unit``."""
-
-    buffer: int
-    dtype: DType
-    time: Dim = 0
-    direction: Dim = 0
-    row: Dim = 0
 
 
 def block_rows(target: Target, panels: Panels) -> int:
@@ -66,9 +56,10 @@ class Recurrence:
     """One recurrent layer of ``steps`` steps of ``batch`` rows; ``cells`` and ``reverse`` have an entry per direction.
 
     All cells have the same phases. ``dtype`` is that of state, sums and packed weights. ``projection`` has the inputs'
-    products, gate after gate in its last dimension; ``bias`` those of the inputs, gate after gate, and then those of
-    the recurrent products; ``lengths`` is the buffer of the rows' sequence lengths (int32, dense). ``scratch`` is the
-    buffer of ``scratch_size`` elements. Returns STATUS_LENGTH for a length outside [0, steps].
+    products, gate after gate in its last dimension, or says how they are made here, for a batch of 1; ``bias`` those of
+    the inputs, gate after gate, and then those of the recurrent products; ``lengths`` is the buffer of the rows'
+    sequence lengths (int32, dense). ``scratch`` is the buffer of ``scratch_size`` elements. Returns STATUS_LENGTH for
+    a length outside [0, steps].
     """
 
     cells: tuple[Cell, ...]
@@ -77,7 +68,7 @@ class Recurrence:
     steps: Dim
     batch: Dim
     dtype: DType
-    projection: Access
+    projection: Access | InputProducts
     weights: int
     scratch: int
     bias: Access | None = None
@@ -107,10 +98,14 @@ class Recurrence:
         """The blocks that a batch is cut into."""
         return ceildiv(batch, block_rows(target, self.panels))
 
+    def task_memory(self, target: Target) -> int:
+        """Elements of scratch memory of one task: the state, and what the products of inputs need."""
+        state = self.memory * block_rows(target, self.panels) * self.width
+        return state + (self.projection.memory if isinstance(self.projection, InputProducts) else 0)
+
     def scratch_size(self, target: Target, batch: Dim) -> Dim:
         """Elements of scratch memory."""
-        rows = block_rows(target, self.panels)
-        return self.blocks(target, batch) * (len(self.cells) * self.memory * rows * self.width)
+        return self.tasks(target, batch) * self.task_memory(target)
 
     def tasks(self, target: Target, batch: Dim) -> Dim:
         """The number of parallel tasks."""
@@ -145,8 +140,12 @@ class _Task:
         widest = max(spec.panels.columns(place) for place in range(len(cell.phases)))
         self.sums = b.local(spec.dtype, self.most * GROUP * widest)
         self.each = self.most * spec.width
-        self.memory = b.buffer(spec.scratch, spec.dtype).at(task * (spec.memory * self.each))
+        self.memory = b.buffer(spec.scratch, spec.dtype).at(task * spec.task_memory(b.target))
         self.weights = b.buffer(spec.weights, spec.dtype).at(direction * spec.panels.size)
+        self.stream: InputStream | None = None
+        if isinstance(spec.projection, InputProducts):
+            packed = b.buffer(spec.projection.weights, spec.dtype).at(direction * spec.projection.packed)
+            self.stream = InputStream(b, spec.projection, self.memory.at(spec.memory * self.each), packed)
 
     def size(self, dim: Dim) -> Value:
         return emit_dim(self.b, dim, lambda name: self.b.size(int(name[1:])))
@@ -179,15 +178,39 @@ class _Task:
 
     # -- the sequence --------------------------------------------------------------------------------------------
 
+    def time(self, row: Value, step: Value) -> Value:
+        """The time of a row's step."""
+        reverse = self.spec.reverse
+        if not any(reverse):
+            return step
+        backward = self.length(row) - 1 - step
+        return backward if all(reverse) else self.b.select(self.direction == reverse.index(True), backward, step)
+
     def emit(self) -> None:
         b = self.b
         longest = self.begin()
-        with b.loop(longest) as step:
-            parity = step & 1
-            for place in range(len(self.cell.phases)):
-                _Phase(self, place, step, parity).emit()
+        if self.stream is None:
+            self.walk(b.i64(0), longest)
+        else:
+            self.walk_blocks(self.stream, longest)
         with b.loop(self.rows) as row:
             self.finish(row, longest)
+
+    def walk(self, first: Value, last: Value) -> None:
+        """The steps from ``first`` to before ``last``."""
+        with self.b.loop(last, first) as step:
+            for place in range(len(self.cell.phases)):
+                _Phase(self, place, step, step & 1).emit()
+
+    def walk_blocks(self, stream: InputStream, longest: Value) -> None:
+        """All steps in blocks; beside those of each, the products of the inputs of the next."""
+        b, rows, row = self.b, stream.spec.rows, self.b.i64(0)
+        with b.loop((longest + (rows - 1)) // rows + 1) as block:
+            here = b.minimum(block * rows, longest)
+            count = b.minimum(longest - here, rows)
+            stream.begin(here, count, lambda step: self.at(stream.spec.x, row, self.time(row, step)))
+            self.walk(b.maximum(block - 1, 0) * rows, here)
+            stream.finish()
 
     def begin(self) -> Value:
         """Puts the initial state into memory, checks the lengths and gives the longest."""
@@ -264,7 +287,10 @@ class _Phase:
         with b.loop(groups) as turn:
             first = b.select(self.parity == 0, turn, groups - 1 - turn) * GROUP
             count = b.i64(GROUP) if vectors % GROUP == 0 else b.minimum(vectors - first, GROUP)
-            self.products(first, count)
+            if self.task.stream is None:
+                self.products(first, count)
+            else:
+                self.products_beside(self.task.stream, first, count)
             with b.loop(self.task.rows) as row:
                 self.update(row, first, count)
 
@@ -285,7 +311,7 @@ class _Phase:
         """The products of ``height`` rows with one panel, left in the task's sums."""
         columns, width = self.panels.columns(self.place), self.task.spec.width
         level = Level(self.panels.hidden, 1, columns)
-        weights = self.task.weights.at(vector * (self.panels.hidden * columns) + self.panels.start(self.place))
+        weights = self.weights(vector)
         sums = emit_tile(
             self.b, row_offsets(width, height), self.gates, self.source, weights, [level], lanes=self.lanes
         )
@@ -294,17 +320,40 @@ class _Phase:
             for gate, value in enumerate(values):
                 target.store(value, row * GROUP * columns + gate * self.lanes)
 
+    def products_beside(self, stream: InputStream, first: Value, count: Value) -> None:
+        """The sums of a group of panels for a single row, beside products of the inputs."""
+        b = self.b
+        with b.if_else(count == GROUP) as (whole, partial):
+            with whole:
+                tiles = [self.running(first + place) for place in range(GROUP)]
+
+                def step(k: Value) -> None:
+                    for tile in tiles:
+                        tile.step(k)
+
+                stream.beside(self.panels.hidden, step)
+                for place, tile in enumerate(tiles):
+                    for gate, total in enumerate(tile.sums[0]):
+                        at = (place * self.gates + gate) * self.lanes
+                        self.task.sums.store(total.get(), at)
+            with partial, b.loop(count) as vector:
+                self.sum(first + vector, 1, vector)
+
+    def running(self, vector: Value) -> RunningTile:
+        columns = self.panels.columns(self.place)
+        return RunningTile(self.b, [0], self.gates, self.source, self.weights(vector), self.lanes, columns)
+
+    def weights(self, vector: Value) -> Pointer:
+        """A panel."""
+        step = self.panels.hidden * self.panels.columns(self.place)
+        return self.task.weights.at(vector * step + self.panels.start(self.place))
+
     # -- update --------------------------------------------------------------------------------------------------
 
     def update(self, row: Value, first: Value, count: Value) -> None:
         """The cell on the units of a group of panels of one row."""
         b, task = self.b, self.task
-        time: Value = self.step
-        length = task.length(row)
-        reverse = task.spec.reverse
-        if any(reverse):
-            backward = length - 1 - self.step
-            time = backward if all(reverse) else b.select(task.direction == reverse.index(True), backward, time)
+        length, time = task.length(row), task.time(row, self.step)
         with b.loop(count) as vector:
             self.active(
                 length, lambda: self.unit(row, time, vector, first + vector), lambda: self.idle(row, first + vector)
@@ -401,11 +450,20 @@ class _Unit:
         columns = phase.panels.columns(phase.place)
         place = (self.row * GROUP + self.place) * columns + phase.phase.gates.index(index) * phase.lanes
         recurrent = phase.task.sums.load(place, phase.lanes)
-        mine = self._load(spec.projection, index, self.row, self.time)
+        mine = self._projection(index)
         if spec.bias is not None:
             mine = mine + self._load(spec.bias, index)
             recurrent = recurrent + self._load(spec.bias, phase.task.cell.gates + index)
         return mine, recurrent
+
+    def _projection(self, index: int) -> Value:
+        """The inputs' products of a gate."""
+        phase, projection = self.phase, self.phase.task.spec.projection
+        if isinstance(projection, Access):
+            return self._load(projection, index, self.row, self.time)
+        assert phase.task.stream is not None
+        made = phase.task.stream.sums_of(phase.step).at(index * phase.panels.hidden)
+        return made.load(self.first, phase.lanes, self.mask)
 
     def peephole(self, index: int) -> Value:
         access = self.phase.task.spec.peepholes

@@ -13,6 +13,9 @@ from ops.recurrent.cases import Layer, make_layer, random_layer
 from ops.recurrent.oracle import GATES, layer
 from ops.run_record import RunContext
 from sardonyx.errors import InvalidModelError
+from sardonyx.kernels.recurrent import Recurrence
+from sardonyx.kernels.recurrent_inputs import InputProducts, input_rows
+from sardonyx.lang.host import host_target
 from sardonyx.targets import AVX2, BASELINE, Target
 
 
@@ -138,3 +141,46 @@ def test_wrong_shapes(index: int, name: str) -> None:
     given.inputs[index] = wrong[..., :-1]
     with pytest.raises(InvalidModelError, match=f"{name} must have shape"):
         run(given)
+
+
+def makes_inputs_beside(context: RunContext) -> bool:
+    """Whether the recurrent kernel makes the products of the inputs itself."""
+    (kernel,) = (kernel for kernel, *_ in context.kernels if isinstance(kernel, Recurrence))
+    return isinstance(kernel.projection, InputProducts)
+
+
+@pytest.mark.skipif(not input_rows(host_target(), 8), reason="this machine has few registers")
+@pytest.mark.parametrize("op", list(GATES))
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+def test_inputs_beside_a_single_row(op: str, direction: str) -> None:
+    for size, hidden, optional in [(3, 40, "bhcp"), (37, 33, "l"), (130, 80, "")]:
+        for linear in (0, 1) if op == "GRU" else (0,):
+            extra = {"linear_before_reset": linear} if op == "GRU" else {}
+            for steps in (0, 1, 3, 10, 21, 34):
+                given = make_layer(op, steps, 1, size, hidden, direction=direction, optional=optional, **extra)
+                options: dict[str, Any] = {"constant": (1, 2), "symbolic": [(0, 0)], "outputs": given.outputs}
+                context = RunContext(given.record, given.inputs, **options)
+                assert makes_inputs_beside(context)
+                expected = layer(op, given.inputs, **given.attributes)
+                for place, wanted in enumerate(expected):
+                    np.testing.assert_allclose(context.results[place], wanted, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.skipif(not input_rows(host_target(), 8), reason="this machine has few registers")
+def test_inputs_beside_in_every_form() -> None:
+    for layout, dtype, tolerance in [(1, np.float32, 1e-5), (0, np.float64, 1e-12), (1, np.float16, 2e-3)]:
+        given = make_layer("LSTM", 45, 1, 20, 34, direction="bidirectional", dtype=dtype, layout=layout)
+        x = given.inputs[0]
+        assert x is not None
+        check(given, tolerance, constant=(1, 2))
+        given.inputs[0] = np.ascontiguousarray(x.transpose(2, 1, 0)).transpose(2, 1, 0)
+        check(given, tolerance, constant=(1, 2), splits=2)
+
+
+@pytest.mark.parametrize(
+    ("steps", "batch", "size", "constant"),
+    [(5, 1, 8, (1, 2)), (50, 2, 8, (1, 2)), (50, 1, 99, (1, 2)), (50, 1, 8, (2,))],
+)
+def test_inputs_beside_only_where_it_pays(steps: int, batch: int, size: int, constant: tuple[int, ...]) -> None:
+    given = make_layer("LSTM", steps, batch, size, 40)
+    assert not makes_inputs_beside(RunContext(given.record, given.inputs, outputs=3, constant=constant))

@@ -8,9 +8,12 @@ from typing import ClassVar
 
 from sardonyx import dtypes
 from sardonyx.graph.info import TensorInfo
+from sardonyx.kernels.gemm_tile import TileShape
+from sardonyx.kernels.pack import Pack
 from sardonyx.kernels.point import Carried, PointOp, PointProgram, compute_dtype
-from sardonyx.kernels.recurrent import Access, Recurrence
+from sardonyx.kernels.recurrent import GROUP, Recurrence
 from sardonyx.kernels.recurrent_cell import Cell
+from sardonyx.kernels.recurrent_inputs import MOST_INPUTS, VECTORS, Access, InputProducts, input_rows
 from sardonyx.kernels.recurrent_pack import Panels, RecurrentPack
 from sardonyx.kernels.slots import Slots
 from sardonyx.kernels.spec import Operand
@@ -18,7 +21,7 @@ from sardonyx.ops.axes import row_major
 from sardonyx.ops.base import Anchor, Fused, InferContext, LowerContext
 from sardonyx.ops.product import Matrix, lower_product
 from sardonyx.ops.recurrent.activations import activations
-from sardonyx.symbols import Dim
+from sardonyx.symbols import Dim, symbol
 
 __all__ = ["Recurrent"]
 
@@ -172,7 +175,7 @@ class _Call:
 
     def emit(self) -> None:
         ctx, record = self.ctx, self.record
-        projection = self.projection()
+        projection = self.beside() or self.projection()
         weights = self.place(self.packed())
         optional = [self.vector(index) for index in (B, PEEPHOLES)]
         lengths = None if ctx.infer.optional(LENGTHS) is None else self.place(ctx.contiguous(LENGTHS))
@@ -198,7 +201,9 @@ class _Call:
             y_c=outputs[2],
         )
         self.place(ctx.scratch(self.sums, kernel.scratch_size(ctx.target, self.batch)))
-        work = self.steps * self.batch * (2 * len(self.reverse) * record.gates * self.hidden * self.hidden)
+        inputs = projection.size if isinstance(projection, InputProducts) else 0
+        columns = len(self.reverse) * record.gates * self.hidden
+        work = self.steps * self.batch * (2 * columns * (self.hidden + inputs))
         ctx.call(kernel, self.operands, self.slots.sizes, kernel.tasks(ctx.target, self.batch), work)
 
     def place(self, operand: Operand) -> int:
@@ -227,6 +232,30 @@ class _Call:
         time = order.index(1 if self.record.layout else 0)
         steps = [self.slots.add(result.strides[axis]) for axis in (time, 1 - time)]
         return Access(self.place(result), self.sums, steps[0], self.record.gates * self.hidden, steps[1])
+
+    def beside(self) -> InputProducts | None:
+        """How the products of the inputs are made beside the recurrent ones, where that pays: a single row leaves the
+        multiply-adds idle half of the time, and long sequences have steps to make them in."""
+        ctx, (steps, batch, size) = self.ctx, self.record._sequence_first(self.ctx.infer.input(X).shape or (0, 0, 0))
+        gates = max(len(phase.gates) for phase in self.panels.phases)
+        rows, columns, lanes = input_rows(ctx.target, GROUP * gates), self.record.gates * self.hidden, self.panels.lanes
+        short = isinstance(steps, int) and steps < 2 * rows
+        if not rows or batch != 1 or short or not isinstance(size, int) or not 0 < size <= MOST_INPUTS * self.hidden:
+            return None
+        if self.panels.vectors < GROUP or ctx.const(W) is None:
+            return None
+        source = ctx.input(X)
+        if source.strides[2] != 1:
+            source = ctx.contiguous(X)
+        x = self.access(source, 1 if self.record.layout else 0, None, None)
+        inputs = InputProducts(x, len(self.operands), size, columns, rows, lanes)
+        shape = TileShape(rows, VECTORS, lanes)
+        weights = ctx.contiguous(W)
+        offset = symbol("i0") * weights.strides[0]
+        pack = Pack.of(shape, size, columns, weights.dtype, self.sums, (1, weights.strides[1]), offset)
+        directions = len(self.reverse)
+        self.place(ctx.prepared(self.sums, directions * inputs.packed, pack, [weights], [], directions * inputs.panels))
+        return inputs
 
     def _rows(self) -> tuple[tuple[int, int], Matrix]:
         """x as a matrix, and which of its first two dimensions is the outer one of its rows."""
