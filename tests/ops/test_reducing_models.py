@@ -11,8 +11,10 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 import sardonyx
+from sardonyx.errors import ExecutionError, InvalidInputError
 
 Array = npt.NDArray[Any]
 node = helper.make_node
@@ -154,3 +156,31 @@ def test_selection_of_a_computed_value() -> None:
 def test_long_reduction_on_threads() -> None:
     nodes = [node("Abs", ["x"], ["a"]), node("ReduceSum", ["a"], ["s"], keepdims=0), node("Sqrt", ["s"], ["y"])]
     check(nodes, {"x": floats(300, 1001)})
+
+
+@pytest.mark.parametrize(
+    "op_type", ["ReduceSum", "ReduceMax", "ReduceMean", "ReduceL2", "ReduceLogSumExp", "ReduceProd"]
+)
+@pytest.mark.parametrize("keepdims", [0, 1])
+def test_axes_that_a_run_reads(op_type: str, keepdims: int) -> None:
+    graph = helper.make_graph(
+        [helper.make_node(op_type, ["x", "axes"], ["y"], keepdims=keepdims)],
+        "test",
+        [
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, ["a", "b", 4, "c"]),
+            helper.make_tensor_value_info("axes", TensorProto.INT64, [2]),
+        ],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    session, reference = sardonyx.InferenceSession(model.SerializeToString()), ReferenceEvaluator(model)
+    assert not session.program.python_steps
+    rng = np.random.default_rng(0)
+    for axes in ([0, 1], [1, 3], [-1, 0], [2, -4], [-2, -3]):
+        for shape in ((2, 3, 4, 5), (1, 40, 4, 33)):
+            feeds = {"x": rng.standard_normal(shape, np.float32), "axes": np.array(axes, np.int64)}
+            (got,), (want,) = session.run(None, feeds), reference.run(None, feeds)
+            np.testing.assert_allclose(got, want, rtol=2e-5, atol=1e-5)
+    for wrong in ([0, 4], [1, 1], [-1, 3]):
+        with pytest.raises((InvalidInputError, ExecutionError), match="ax"):
+            session.run(None, {"x": np.ones((2, 3, 4, 5), np.float32), "axes": np.array(wrong, np.int64)})

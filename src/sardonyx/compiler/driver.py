@@ -178,7 +178,8 @@ class Driver:
     def _emit_plan(self, b: FunctionBuilder) -> None:
         source, table = b.pointer_argument(0, dtypes.int64), b.pointer_argument(1, dtypes.int64)
         values = {name: source.load(place) for name, place in self.symbols.items()}
-        self._emit_limits(b, values)
+        if not self.from_data:
+            self._emit_limits(b, values)
         sizes = SizeCode(b, values, self.definitions, self.from_data)
         for place, dim in enumerate(self.table.entries):
             table.store(sizes(dim), place)
@@ -193,8 +194,9 @@ class Driver:
             table.store(total, self.arena_position)
         for number, (left, right) in enumerate(self.checks):
             b.return_if(b.not_(sizes(left) == sizes(right)), number + 1)
-        if self.from_data:
+        if self.from_data:  # what a check says of wrong data is clearer than that the sizes it leads to are absurd
             b.return_if(sizes.overflow.get(), _OVERFLOW)
+            self._emit_limits(b, values)
         b.return_(0)
 
     def _emit_limits(self, b: FunctionBuilder, values: Mapping[str, Value]) -> None:

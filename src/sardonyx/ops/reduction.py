@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import onnx_ir as ir
+
 from sardonyx.dtypes import DType
 from sardonyx.graph.info import TensorInfo
 from sardonyx.kernels.nest import COLUMNS, Nest
@@ -15,6 +17,7 @@ from sardonyx.kernels.reduce import Reduce, accumulator_dtype
 from sardonyx.kernels.spec import Operand
 from sardonyx.ops.axes import distinct_axes, row_major, unknown
 from sardonyx.ops.base import Anchor, Fused, InferContext, LowerContext, computable
+from sardonyx.ops.composite import Builder, Reducible
 from sardonyx.ops.loops import CallPlan, Loops, identity_epilogue, strided_element
 from sardonyx.ops.registry import op
 from sardonyx.ops.values import carried, integers
@@ -39,9 +42,12 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Reduction(Anchor):
+class Reduction(Anchor, Reducible):
     """Base of the reductions: input 1 holds the axes; without axes all are reduced, or none where
-    ``noop_with_empty_axes`` says so. Sums of nothing are 0, products 1, maxima the smallest value of the type."""
+    ``noop_with_empty_axes`` says so. Sums of nothing are 0, products 1, maxima the smallest value of the type.
+
+    Where only a run can tell the axes, the input is looked at as kept dimensions before reduced ones (``AxesApart``).
+    """
 
     keepdims: int = 1
     noop_with_empty_axes: int = 0
@@ -54,7 +60,7 @@ class Reduction(Anchor):
         """The reduced axes; None where they are not known."""
         rank = ctx.input(0).rank
         given = ctx.optional(1)
-        axes = integers(ctx, 1)
+        axes = () if given is not None and given.shape == (0,) else integers(ctx, 1)
         if rank is None or (given is not None and (axes is None or any(not isinstance(a, int) for a in axes))):
             return None
         if not axes:
@@ -87,6 +93,20 @@ class Reduction(Anchor):
     def lowers(self, ctx: InferContext) -> bool:
         dtype = ctx.input(0).dtype
         return dtype is not None and computable(dtype, self.kinds) and self.axes(ctx) is not None
+
+    def expands(self, ctx: InferContext) -> bool:
+        data, axes = ctx.input(0), ctx.optional(1)
+        if axes is None or axes.shape is None or len(axes.shape) != 1 or self.axes(ctx) is not None:
+            return False
+        known = isinstance(axes.shape[0], int) and axes.shape[0] > 0
+        return known and data.dtype is not None and computable(data.dtype, self.kinds) and bool(data.shape)
+
+    def expand(self, b: Builder) -> Sequence[ir.Value]:
+        data, axes = b.input(0), b.input(1)
+        rank = b.rank(data)
+        apart = b.op("AxesApart", data, axes, domain="sardonyx")
+        result = b.op(type(self).op_type, apart, b.ints(*range(rank, 2 * rank)), keepdims=0)
+        return (result if self.keepdims else b.op("Squeeze", result, axes),)
 
     def loops(self, ctx: InferContext, outputs: Sequence[TensorInfo]) -> Sequence[Sequence[int]] | None:
         rank = outputs[0].rank
