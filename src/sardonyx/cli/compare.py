@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sardonyx.cli.output import FAILED, emit, table
-from sardonyx.cli.sessions import open_session
 from sardonyx.cli.source import FeedSource
+from sardonyx.graph import read_model
 from sardonyx.inspection import Candidate, Comparison, Difference, Tolerance
 from sardonyx.inspection import compare as compare_candidates
+from sardonyx.ops.registry import foreign_operators
+from sardonyx.session.arguments import NodeArg
 
 __all__ = ["Settings", "compare"]
 
@@ -41,11 +43,21 @@ def compare(
     """Prints the outputs' largest differences and the first node that makes one; exits with 1 where there is one."""
     a = Candidate.load(first, engine=settings.engine_a, threads=settings.threads)
     b = _second(a, second, settings)
-    feeds = source.feeds(open_session(first, threads=settings.threads, quiet=True))
+    feeds = source.feeds(_Described(first))
     found = compare_candidates(a, b, feeds, tolerance=tolerance, output=output)
     emit(found.plain(), as_json, *_shown(found))
     if not found.same:
         sys.exit(FAILED)
+
+
+class _Described:
+    """A model's inputs, as a session would tell them, without compiling it."""
+
+    def __init__(self, path: Path) -> None:
+        self._inputs = read_model(path, custom_ops=foreign_operators()).inputs
+
+    def get_inputs(self) -> list[NodeArg]:
+        return [NodeArg(value.name, value.type, list(value.shape or ())) for value in self._inputs]
 
 
 def _second(a: Candidate, second: Path | None, settings: Settings) -> Candidate:

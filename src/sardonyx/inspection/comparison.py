@@ -229,7 +229,7 @@ def _write(
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(part, folder / "node.onnx")
     files = ["node.onnx"]
-    if part.graph != counterpart.graph:
+    if part != counterpart:
         onnx.save(counterpart, folder / "node_b.onnx")
         files.append("node_b.onnx")
     for name, values in (("inputs.npz", feeds), ("outputs_a.npz", ours), ("outputs_b.npz", theirs)):
