@@ -23,6 +23,7 @@ def node_model(
     results: list[int],
     version: int = 1,
     domain: str = "ai.onnx.ml",
+    opset: int = 18,
     **attributes: Any,
 ) -> onnx.ModelProto:
     """A model of one node; all sizes of its inputs are free. ``results`` are the outputs' element types."""
@@ -34,8 +35,8 @@ def node_model(
     outputs = [helper.make_tensor_value_info(name, kind, None) for name, kind in zip(names, results, strict=True)]
     node = helper.make_node(op, list(inputs), names, "it", domain=domain, **attributes)
     graph = helper.make_graph([node], "test", declared, outputs)
-    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", version)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("ai.onnx.ml", version)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8 if opset < 19 else 9)
 
 
 def session_of(model: onnx.ModelProto, threads: int = 1) -> sardonyx.InferenceSession:

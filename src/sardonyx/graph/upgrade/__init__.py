@@ -6,6 +6,8 @@ from sardonyx.graph.upgrade import (  # noqa: F401 (each registers its steps)
     features,
     layers,
     numbers,
+    text,
+    vectors,
     windows,
 )
 from sardonyx.graph.upgrade.compatible import COMPATIBLE

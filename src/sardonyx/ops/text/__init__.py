@@ -1,0 +1,1 @@
+"""Operators that look at the characters of strings, and n-grams."""
