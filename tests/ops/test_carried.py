@@ -171,3 +171,39 @@ def test_text_becomes_numbers() -> None:
     assert float(cast(texts("1e9"), TensorProto.FLOAT8E4M3FN)[0]) == 448
     with pytest.raises(sardonyx.ExecutionError, match="could not convert"):
         cast(texts("many"), TensorProto.FLOAT)
+
+
+def test_selection_of_strings() -> None:
+    """Operators whose output sizes only the data can tell."""
+    x = X["string"]
+    nodes = [
+        node("Compress", ["x", "condition"], ["compressed"], axis=1),
+        node("NonZero", ["x"], ["places"]),
+        node("Unique", ["x"], ["unique", "first", "which", "count"], sorted=0),
+    ]
+    outputs = ["compressed", "places", "unique", "first", "which", "count"]
+    condition = np.asarray([True, False, True])
+    compressed, places, unique, first, which, count = run(nodes, {"x": x, "condition": condition}, outputs, {})
+    assert compressed.tolist() == x[:, [0, 2]].tolist()
+    np.testing.assert_array_equal(places, np.nonzero(x != ""))
+    assert unique.tolist() == ["a", "bb", "", "ä", "c", "end\0"]
+    assert first.tolist() == [0, 1, 2, 3, 5, 7]
+    assert which.tolist() == [0, 1, 2, 3, 0, 4, 1, 5]
+    assert count.tolist() == [2, 2, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("axis", [None, 0])
+def test_sorted_strings(axis: int | None) -> None:
+    x = texts(["b", "a"], ["b", "a"], ["a", "c"])
+    attributes = {} if axis is None else {"axis": axis}
+    graph = helper.make_graph(
+        [node("Unique", ["x"], ["y", "first", "which", "count"], **attributes)],
+        "unique",
+        [helper.make_tensor_value_info("x", TensorProto.STRING, ["n", 2])],
+        [helper.make_empty_tensor_value_info(name) for name in ("y", "first", "which", "count")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10)
+    got = sardonyx.InferenceSession(model, sardonyx.SessionOptions(strict=True)).run(None, {"x": x})
+    wanted = np.unique(x.astype("U1"), True, True, True, axis)
+    for result, expected in zip(got, wanted, strict=True):
+        assert result.tolist() == expected.reshape(np.shape(result)).tolist()

@@ -6,6 +6,9 @@ Their kernels count, and put the results at the start of memory for as many as t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from sardonyx import dtypes
 from sardonyx.graph.info import TensorInfo
@@ -88,6 +91,9 @@ class Compress(Anchor):
         count = ctx.count("selected", self._most(ctx))
         return (TensorInfo(data.dtype, _with_size(ctx, self.axis, count)),)
 
+    def carries(self, ctx: InferContext) -> bool:
+        return True
+
     def _most(self, ctx: InferContext) -> Dim:
         return minimum(product(ctx.input(1).shape or ()), _parts(ctx, self.axis)[1])
 
@@ -111,6 +117,9 @@ class NonZero(Anchor):
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
         shape = ctx.input(0).shape or ()
         return (TensorInfo(dtypes.int64, (len(shape), ctx.count("nonzero", product(shape)))),)
+
+    def carries(self, ctx: InferContext) -> bool:
+        return ctx.input(0).dtype is dtypes.string  # handle 0 is the empty string
 
     def lowers(self, ctx: InferContext) -> bool:
         dtype = ctx.input(0).dtype
@@ -140,6 +149,22 @@ class Unique(Anchor):
     def lowers(self, ctx: InferContext) -> bool:
         dtype = ctx.input(0).dtype
         return dtype is not None and (computable(dtype) or dtype is dtypes.bool_)
+
+    def carries(self, ctx: InferContext) -> bool:
+        return ctx.input(0).dtype is dtypes.string and not self.sorted  # handles are equal, but in no order
+
+    def hosts(self, ctx: InferContext) -> bool:
+        return ctx.input(0).dtype is dtypes.string and bool(self.sorted)
+
+    def host(self, *values: Any) -> Sequence[Any]:
+        (x,) = values
+        ordered = sorted(set(x.reshape(-1).tolist()))
+        ranks = {text: rank for rank, text in enumerate(ordered)}
+        numbers = np.asarray([ranks[text] for text in x.reshape(-1).tolist()], np.int64).reshape(x.shape)
+        parts = np.unique(numbers, return_index=True, return_inverse=True, return_counts=True, axis=self.axis)
+        texts = np.empty(len(ordered), object)
+        texts[:] = ordered
+        return (texts[parts[0].reshape(-1)].reshape(parts[0].shape), *(part.reshape(-1) for part in parts[1:]))
 
     def lower(self, ctx: LowerContext) -> None:
         outer, size, inner = parts = _parts(ctx.infer, self.axis)

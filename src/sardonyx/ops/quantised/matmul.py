@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import onnx_ir as ir
+
 from sardonyx import dtypes
 from sardonyx.graph.info import TensorInfo
 from sardonyx.kernels.dot import BYTES
 from sardonyx.ops.base import Anchor, InferContext, LowerContext
+from sardonyx.ops.composite import Builder, Reducible
 from sardonyx.ops.matmul import (
     left_matrix,
     product_dimensions,
@@ -87,11 +90,24 @@ class MatMulInteger(Anchor):
 
 
 @op("QLinearMatMul")
-class QLinearMatMul(Anchor):
+class QLinearMatMul(Anchor, Reducible):
     """saturate(round(sum * (a_scale * b_scale / y_scale)) + y_zero_point), sum as in MatMulInteger.
 
-    Computed in float32, halves rounded to even. Inputs: a, its scale and zero point, b, its two, y's two.
+    Computed in float32, halves rounded to even. Inputs: a, its scale and zero point, b, its two, y's two. For 8-bit
+    floats it is a product of float32 between DequantizeLinear and QuantizeLinear.
     """
+
+    def expands(self, ctx: InferContext) -> bool:
+        infos = [ctx.input(place) for place in range(8)]
+        single = all(info.shape in ((), (1,)) for place, info in enumerate(infos) if place not in (0, 3))
+        return single and any(info.dtype is not None and info.dtype.is_float for info in (infos[0], infos[3], infos[7]))
+
+    def expand(self, b: Builder) -> Sequence[ir.Value | None]:
+        factors = [
+            b.op("DequantizeLinear", *(b.input(first + k) for k in range(3)), output_dtype=dtypes.float32.onnx)
+            for first in (0, 3)
+        ]
+        return (b.op("QuantizeLinear", b.op("MatMul", *factors), b.input(6), b.input(7)),)
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
         return (TensorInfo(ctx.input(7).dtype, product_shape(ctx, ctx.input(0), ctx.input(3))),)
