@@ -370,6 +370,56 @@ def test_many_trips_of_settled_sizes(trips: int, threads: int) -> None:
     np.testing.assert_array_equal(x, X)
 
 
+@pytest.mark.parametrize("end", ["next", "all"])
+@pytest.mark.parametrize("first", ["zero", "at", "back"])
+def test_slices_at_the_number_of_the_trip(first: str, end: str) -> None:
+    """Places that native code plans anew for every trip; past the end the slices are empty."""
+    body = loop_body(
+        [
+            node("Unsqueeze", ["number", "zero"], ["at"]),
+            node("Sub", ["zero", "at"], ["before"]),
+            node("Sub", ["before", "one"], ["back"]),
+            node("Add", ["at", "one"], ["next"]),
+            node("Slice", ["x", first, end, "zero"], ["rows"]),
+            node("Exp", ["rows"], ["e"]),
+            node("ReduceSum", ["e", "zero"], ["row"], keepdims=1),
+            node("Add", ["a", "row"], ["b"]),
+            node("Identity", ["row"], ["s"]),
+        ],
+        [tensor("a", None)],
+        [tensor("b", None), tensor("s", None)],
+    )
+    proto = model(
+        [node("Loop", ["count", "", "start"], ["y", "s"], body=body)],
+        [tensor("x", ["n", 4]), tensor("count", [], INT64), tensor("start", [1, 4])],
+        [tensor("y", None), tensor("s", None)],
+        {"one": np.array([1]), "zero": np.array([0]), "all": np.array([1 << 40])},
+    )
+    x = rng.uniform(-1, 1, (70, 4)).astype(np.float32)
+    session = check(proto, *({"x": x, "count": np.array(n), "start": X[:1]} for n in (1, 2, 70, 90)))
+    assert len(session.program.native_steps) == 1
+
+
+def test_slices_that_change_the_size_of_a_state() -> None:
+    body = loop_body(
+        [
+            node("Unsqueeze", ["number", "zero"], ["at"]),
+            node("Add", ["at", "one"], ["next"]),
+            node("Slice", ["x", "at", "next", "zero"], ["row"]),
+            node("Add", ["a", "row"], ["b"]),
+        ],
+        [tensor("a", None)],
+        [tensor("b", None)],
+    )
+    proto = model(
+        [node("Loop", ["count", "", "start"], ["y"], body=body)],
+        [tensor("x", ["n", 4]), tensor("count", [], INT64), tensor("start", [1, 4])],
+        [tensor("y", None)],
+        {"one": np.array([1]), "zero": np.array([0])},
+    )
+    check(proto, *({"x": X, "count": np.array(n), "start": X[:1]} for n in (3, 4, 40)))
+
+
 @pytest.mark.parametrize("least", [1e-3, 1e-30, 0.0])
 def test_a_condition_ends_many_trips(least: float) -> None:
     feeds = {"x": np.full(4, 100, np.float32), "bound": np.array(least, np.float32), "start": np.array(True)}

@@ -79,7 +79,8 @@ class InferContext:
     ``body(graph, inputs)`` infers a graph among the attributes and gives what is known of its
     outputs; ``inner(size)`` says whether a size depends on symbols made since this node was begun: those of a body
     mean nothing outside of it. A loop's body is inferred until its result holds for every trip: after ``patience``
-    rounds the sizes, after as many more the ranks of what is carried are taken to be unknown.
+    rounds the sizes, after as many more the ranks of what is carried are taken to be unknown. ``read(value)`` is the
+    symbol of the integer, never negative, that an input of a body holds.
     """
 
     node: str
@@ -91,6 +92,7 @@ class InferContext:
     body: Callable[[ir.Graph, Sequence[TensorInfo]], Sequence[TensorInfo]] = lambda graph, inputs: ()
     inner: Callable[[Dim], bool] = lambda size: False
     patience: int = 0
+    read: Callable[[ir.Value], Dim] = lambda value: symbol(value.name or "")
     define: Callable[[str, Dim], Dim] = lambda hint, size: size
     from_data: Callable[[Dim], bool] = lambda size: False
     count: Callable[[str, Dim], Expr] = lambda hint, limit: symbol(hint)

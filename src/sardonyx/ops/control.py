@@ -16,10 +16,10 @@ import onnx_ir as ir
 from sardonyx import dtypes
 from sardonyx.graph.info import ElementInfo, TensorInfo
 from sardonyx.ops.axes import axis_of
-from sardonyx.ops.base import Control, InferContext
+from sardonyx.ops.base import Control, Elementwise, Indexed, InferContext, View
 from sardonyx.ops.contents import contents
 from sardonyx.ops.joining import join
-from sardonyx.ops.registry import op
+from sardonyx.ops.registry import op, record
 from sardonyx.symbols import Dim, maximum
 
 __all__ = ["If", "Loop", "Scan", "exported", "truth"]
@@ -171,6 +171,20 @@ def scalar_rank(graph: ir.Graph, place: int) -> int:
     return 1 if shape is not None and len(shape) == 1 else 0
 
 
+def places_depend_on(value: ir.Value) -> bool:
+    """Whether sizes or places of some operator follow from a value: then it is worth to follow it as a symbol."""
+    waiting, seen = [value], {value}
+    while waiting:
+        for node, index in waiting.pop().uses():
+            cls = record(node.op_type, node.domain)
+            if cls is not None and index in cls.sized_by:
+                return True
+            if cls is not None and issubclass(cls, Elementwise | View | Indexed):
+                waiting += [made for made in node.outputs if made not in seen]
+                seen.update(node.outputs)
+    return False
+
+
 def _stacked(ctx: InferContext, info: TensorInfo, count: Dim, axis: int = 0) -> TensorInfo:
     """A scan output: what each trip gives, stacked along ``axis``. A size that no input of the node tells directly
     becomes a symbol of its own, because without any trip the runtime could not tell it."""
@@ -228,7 +242,8 @@ class Loop(Control):
         initial = [TensorInfo() if info is None else info for info in ctx.inputs[2:]]
         carried = _Carried(ctx, initial)
         # a trip begins only where the condition holds
-        ports = [_scalar_port(self.body, 0, dtypes.int64, None), _scalar_port(self.body, 1, dtypes.bool_, (1,))]
+        number = (ctx.read(self.body.inputs[0]),) if places_depend_on(self.body.inputs[0]) else None
+        ports = [_scalar_port(self.body, 0, dtypes.int64, number), _scalar_port(self.body, 1, dtypes.bool_, (1,))]
         outputs = carried.settle(self.body, ports, (), skip=1)
         check_condition(ctx, outputs[0])
         always = (condition is None or truth(condition) is True) and truth(outputs[0]) is True

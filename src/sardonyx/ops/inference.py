@@ -133,6 +133,7 @@ class GraphInfo:
             self._add_body,
             lambda size: self.symbols.newer(size, begun),
             self._patience(),
+            self.symbols.natural,
             self.symbols.define,
             self.symbols.from_data,
             partial(self._count, node),
@@ -147,6 +148,7 @@ class GraphInfo:
             self.add_constant(value)
         for value, info in zip(graph.inputs, inputs, strict=True):
             self.values[value] = info
+            self._contents.pop(value, None)  # symbols of an earlier round would seem to come from outside
         self._depth += 1
         self._deep_bodies += self._depth > MAX_NESTING
         for node in graph:

@@ -64,6 +64,14 @@ class SizeSymbols:
             parts.append(part)
         return parts[0] - parts[1]
 
+    def natural(self, value: ir.Value) -> Dim:
+        """The only integer of a tensor, which is never negative, in a new symbol."""
+        made = self.fresh(value.name or "number")
+        name = next(iter(free_symbols(made)))
+        self.elements[name] = Element(value, 0, False)
+        self._of_value.setdefault(value, []).append(name)
+        return made
+
     def elements_of(self, value: ir.Value) -> Collection[str]:
         """The symbols that are read from a value."""
         return self._of_value.get(value, ())

@@ -28,9 +28,9 @@ __all__ = ["IfStep", "LoopStep", "MapStep", "ScanStep", "body_program", "control
 
 Array: TypeAlias = npt.NDArray[Any]
 
-_ATTEMPTS = 3  # trips after which the sizes may have settled
+_ATTEMPTS = 3  # how often a loop is tried whether its sizes have settled
 _FIRST_CAPACITY = 16
-_RECOUNT = 64
+_RECOUNT = 16  # a sequence is measured again when it may have grown by this part
 
 
 def body_program(
@@ -88,14 +88,15 @@ class LoopStep(ControlStep):
         condition = np.ones(condition_shape, np.bool_)  # a trip begins only where it holds
         captured = [values[place] for place in self.captured[0]]
         carried = values[2 : 2 + count]
-        body, trip = self.bodies[0], 0
+        body, trip, attempts = self.bodies[0], 0, 0
         piles = _Piles(self, values, most, exact=self.pattern is not None and self.pattern.condition < 0)
         while going and (most is None or trip < most):
             piles.check(stop, carried)
-            if trip and observer is None and self.pattern is not None and trip <= _ATTEMPTS:
-                arrays = [np.zeros(number_shape, np.int64), condition, *carried, *captured]
+            if trip and observer is None and self.pattern is not None and attempts < _ATTEMPTS:
+                attempts += 1
+                arrays = [np.full(number_shape, trip, np.int64), condition, *carried, *captured]
                 rest = None if most is None else most - trip
-                made = repeat(self.pattern, arrays, piles.stacks, (), trip, rest, partial(check_stop, stop))
+                made = repeat(self.pattern, arrays, piles.stacks, (), rest, partial(check_stop, stop))
                 if made is not None:
                     trip, going = trip + made.trips, made.going
                     carried = [made.carried.get(place, value) for place, value in enumerate(carried)]
@@ -130,19 +131,23 @@ class ScanStep(ControlStep):
         body = self.bodies[0]
         piles = _Piles(self, values, trips, exact=True)
         directions = settings["input_directions"]
-        for trip in range(trips):
+        trip = attempts = 0
+        while trip < trips:
             piles.check(stop, states)
             parts = [x[trips - 1 - trip if d else trip, ...] for x, d in zip(slices, directions, strict=True)]
             arrays = [*states, *parts, *captured]
-            if trip and observer is None and self.pattern is not None and trip <= _ATTEMPTS:
+            if trip and observer is None and self.pattern is not None and attempts < _ATTEMPTS:
+                attempts += 1
                 steps = [-x.strides[0] if d else x.strides[0] for x, d in zip(slices, directions, strict=True)]
-                made = repeat(self.pattern, arrays, piles.stacks, steps, trip, trips - trip, partial(check_stop, stop))
+                made = repeat(self.pattern, arrays, piles.stacks, steps, trips - trip, partial(check_stop, stop))
                 if made is not None:
+                    trip += made.trips
                     states = [made.carried.get(place, value) for place, value in enumerate(states)]
-                    break
+                    continue
             results = body.run(arrays, observer, stop)
             states = results[:count]
             piles.add(results[count:])
+            trip += 1
         stacks = zip(piles.arrays(), settings["output_axes"], settings["output_directions"], strict=True)
         return [*states, *(_placed(array, axis, direction) for array, axis, direction in stacks)]
 
@@ -303,5 +308,5 @@ class _Stack:
 
 def _bytes(value: Any) -> int:
     if isinstance(value, list):
-        return sum(map(_bytes, value))
+        return sum([item.nbytes if type(item) is np.ndarray else _bytes(item) for item in value])
     return value.nbytes if isinstance(value, np.ndarray) else 0

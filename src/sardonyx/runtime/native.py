@@ -6,7 +6,7 @@ import ctypes
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NoReturn, Protocol, TypeAlias
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -117,12 +117,16 @@ class NativeStep:
         self.outputs = tuple(o.name for o in region.outputs)
         self.weights = [np.ascontiguousarray(w) for w in weights]
         self.code = code
-        self._plan = _PLAN(code.addresses[region.plan])
-        self.run_address = code.addresses[region.run]
-        self._run = _RUN(self.run_address)
+        self.plan_address, self.run_address = code.addresses[region.plan], code.addresses[region.run]
+        self._plan, self._run = _PLAN(self.plan_address), _RUN(self.run_address)
         self._prepare = _PREPARE(code.addresses[region.prepare]) if region.prepare else None
         self._dtypes = [i.dtype.memory for i in region.inputs]
-        self._elements = [s for s in region.symbols if not isinstance(s, DimOf)]
+        self._results = [(o.dims, o.dtype.memory) for o in region.outputs]
+        self._ranks = [len(i.dims) for i in region.inputs]
+        self.sizes_given = [
+            (k, a, d) for k, i in enumerate(region.inputs) for a, d in enumerate(i.dims) if d is not None
+        ]
+        self.elements = [s for s in region.symbols if not isinstance(s, DimOf)]
         self.first_input = 2 + region.weights
         self._keys = None if region.keys is None else (2 + region.keys[0], region.keys[1])
         self._plans: OrderedDict[Any, _Plan] = OrderedDict()
@@ -131,11 +135,6 @@ class NativeStep:
         self.prepared: Array | None = None
         self.team: Team = SERIAL
         self._limit = 0
-
-    @property
-    def contents_read(self) -> tuple[int, ...]:
-        """The inputs whose contents the plan depends on."""
-        return tuple(source.input for source in self._elements)
 
     def load(self, team: Team, memory_limit: int, key: str = "", after_each: Callable[[], None] | None = None) -> None:
         """Packs the weights. ``memory_limit`` (bytes) bounds the prepared arena and what one run may allocate.
@@ -222,7 +221,7 @@ class NativeStep:
                 arrays = list(arrays)
                 array = arrays[i] = self._converted(array, i)
             key.append(array.shape)
-        for source in self._elements:
+        for source in self.elements:
             key.append(self._element(arrays, source))
         shapes = tuple(key)
         plan = self._plans.get(shapes)
@@ -264,40 +263,47 @@ class NativeStep:
 
     def _new_plan(self, key: tuple[Any, ...], arrays: Sequence[Array]) -> _Plan:
         region = self.region
-        for spec, array in zip(region.inputs, arrays, strict=True):
-            if array.ndim != len(spec.dims):
-                raise InvalidInputError(f"input {spec.name!r}: expected rank {len(spec.dims)}, got shape {array.shape}")
-        elements = iter(key[len(region.inputs) :])
-        values = [arrays[s.input].shape[s.axis] if isinstance(s, DimOf) else next(elements) for s in region.symbols]
-        symbols = np.array([*values, 0], np.int64)
-        table = np.zeros(max(1, region.table_size), np.int64)
+        symbols, table = self.symbols_of(arrays), np.zeros(max(1, region.table_size), np.int64)
         status = self._plan(address_of(symbols), address_of(table))
         numbers = table.tolist()
         if status == OVERFLOW:
             raise MemoryLimitError(
                 f"with inputs of shapes {[a.shape for a in arrays]} a tensor would exceed 2**47 bytes"
             )
-        self._check_dims(arrays, numbers)
+        for place, axis, wanted in self.sizes_given:
+            if _number(wanted, numbers) != arrays[place].shape[axis]:
+                self._refuse_size(place, axis, _number(wanted, numbers), arrays[place].shape)
         if status:
             raise IncompatibleSizesError(f"{region.checks[status - 1]} (inputs of shapes {[a.shape for a in arrays]})")
-        outputs = [(tuple(_number(d, numbers) for d in o.dims), o.dtype.memory) for o in region.outputs]
+        outputs = [(tuple([_number(d, numbers) for d in dims]), dtype) for dims, dtype in self._results]
         arena = _number(region.arena, numbers)
-        total = arena + sum(_product(shape) * dtype.itemsize for shape, dtype in outputs)
-        self._check_limit(total, f"a run with inputs of shapes {[a.shape for a in arrays]}")
+        total = arena
+        for shape, dtype in outputs:
+            total += _product(shape) * dtype.itemsize
+        if total > self._limit:
+            self._check_limit(total, f"a run with inputs of shapes {[a.shape for a in arrays]}")
         plan = _Plan(table, arena, outputs)
         self._plans[key] = plan
-        while len(self._plans) > _PLANS_KEPT:
+        if len(self._plans) > _PLANS_KEPT:
             self._plans.popitem(last=False)
         return plan
 
-    def _check_dims(self, arrays: Sequence[Array], numbers: Sequence[int]) -> None:
-        for spec, array in zip(self.region.inputs, arrays, strict=True):
-            for axis, (wanted, got) in enumerate(zip(spec.dims, array.shape, strict=True)):
-                if wanted is not None and _number(wanted, numbers) != got:
-                    raise InvalidInputError(
-                        f"input {spec.name!r}: expected {_number(wanted, numbers)} along axis {axis}, got {got} "
-                        f"(shape {array.shape})"
-                    )
+    def symbols_of(self, arrays: Sequence[Array]) -> Array:
+        """The values of the region's symbols, as ``plan`` takes them."""
+        for spec, rank, array in zip(self.region.inputs, self._ranks, arrays, strict=True):
+            if array.ndim != rank:
+                raise InvalidInputError(f"input {spec.name!r}: expected rank {rank}, got shape {array.shape}")
+        values = [
+            arrays[s.input].shape[s.axis] if isinstance(s, DimOf) else self._element(arrays, s)
+            for s in self.region.symbols
+        ]
+        return np.array([*values, 0], np.int64)
+
+    def _refuse_size(self, place: int, axis: int, wanted: int, shape: tuple[int, ...]) -> NoReturn:
+        raise InvalidInputError(
+            f"input {self.region.inputs[place].name!r}: expected {wanted} along axis {axis}, got {shape[axis]} "
+            f"(shape {shape})"
+        )
 
     def _check_limit(self, size: int, what: str) -> None:
         if size > self._limit:

@@ -210,6 +210,21 @@ class Program:
         single = self.steps[0] if len(self.steps) == 1 else None
         direct = isinstance(single, NativeStep) and (single.inputs, single.outputs) == names
         self._single = single if direct and isinstance(single, NativeStep) else None
+        self._body = self._body_of_one_region() if self.is_body else None
+
+    def _body_of_one_region(self) -> tuple[NativeStep, list[int], list[tuple[int, Any]]] | None:
+        """The only step of a body, the inputs it reads, and the results: (output of the step, None), or where that is
+        -1, the place of an input or a constant array."""
+        step = self.steps[0] if len(self.steps) == 1 else None
+        if not isinstance(step, NativeStep):
+            return None
+        places = {spec.name: place for place, spec in enumerate(self.inputs)}
+        made = {name: place for place, name in enumerate(step.outputs)}
+        constants = {name: _read_only(value) for name, value in self.constants.items()}
+        if not places.keys() >= set(step.inputs):
+            return None
+        results = [(made.get(v.name, -1), places.get(v.name, constants.get(v.name))) for v in self.outputs]
+        return step, [places[name] for name in step.inputs], results
 
     def _dead_after(self) -> list[list[int]]:
         """For each step the positions that nothing reads after it."""
@@ -238,6 +253,8 @@ class Program:
         """
         if self._single is not None and observer is None:
             return self._single.run(values)
+        if self._body is not None and observer is None:
+            return _run_region(*self._body, values)
         slots: list[Any] = [None] * (self._size + 1)  # the last one stands for empty names
         for position, value in self._constants:
             slots[position] = value
@@ -288,6 +305,13 @@ class Program:
     @property
     def python_steps(self) -> tuple[PythonStep, ...]:
         return tuple(s for s in self.all_steps() if isinstance(s, PythonStep))
+
+
+def _run_region(step: NativeStep, reads: list[int], results: list[tuple[int, Any]], values: list[Any]) -> list[Any]:
+    """A body of one region, without the bookkeeping that several steps need; see ``Program._body_of_one_region``."""
+    arguments = [a if isinstance(a, np.ndarray) else np.asarray(a) for a in [values[p] for p in reads]]
+    made = step.run(arguments)
+    return [made[k] if k >= 0 else values[other] if isinstance(other, int) else other for k, other in results]
 
 
 def _read_only(value: Any) -> Any:

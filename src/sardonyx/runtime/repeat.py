@@ -4,6 +4,9 @@ The first trip of a loop is an ordinary one. Where the carried values have kept 
 is that of all further ones, and ``sardonyx_repeat`` (see ``lang.repeat``) makes them: carried values alternate between
 two pieces of memory, scan outputs are written straight into their stacks. It comes back every few milliseconds, so that
 signals and ``RunOptions.terminate`` are seen.
+
+Where places or sizes inside of the region depend on elements of what changes (a slice that begins at the trip's
+number), native code also plans every trip; it comes back when that changes the size of an array.
 """
 
 from __future__ import annotations
@@ -17,11 +20,13 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from sardonyx import dtypes
 from sardonyx.errors import ExecutionError
 from sardonyx.runtime.address import address_of
 from sardonyx.runtime.native import NativeStep
 from sardonyx.runtime.pool import code
 from sardonyx.runtime.program import Program
+from sardonyx.runtime.region import DimOf, Slot
 
 __all__ = ["Pattern", "Repeated", "Stack", "find_pattern", "repeat"]
 
@@ -30,7 +35,10 @@ Array: TypeAlias = npt.NDArray[Any]
 _REPEAT = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 4, ctypes.c_int64, ctypes.c_void_p)
 
 # Positions of words; the numbers of sardonyx.lang.repeat.
-_DONE, _CONDITION, _NUMBER, _SWAPS, _ADVANCES, _MOVES = range(6)
+(
+    _DONE, _CONDITION, _NUMBER, _PLAN, _SYMBOLS, _ARENA, _CAPACITY, _SWAPS, _ADVANCES, _ELEMENTS, _SIZES, _MOVES,
+) = range(12)  # fmt: skip
+_CHANGED = -2
 
 _FIRST_TRIPS, _MOST_TRIPS = 64, 1 << 40
 _SHORT, _LONG = 2e-3, 20e-3  # seconds in native code between two looks at signals
@@ -60,7 +68,7 @@ class Pattern:
     ``reads`` has the body's input for each of the region's; ``number`` and ``condition`` are the region's input and
     output for the trip's number and for whether another follows (-1: none); ``carried`` are (carried value, output,
     input or -1) of the region where the body changes them; ``stacks`` are the outputs to stack, ``slices`` are
-    (scan input, input of the region).
+    (scan input, input of the region). ``planned`` says that the plan depends on elements of what changes.
     """
 
     step: NativeStep
@@ -70,6 +78,7 @@ class Pattern:
     carried: tuple[tuple[int, int, int], ...]
     stacks: tuple[int, ...]
     slices: tuple[tuple[int, int], ...]
+    planned: bool
 
 
 @dataclass(frozen=True)
@@ -111,8 +120,9 @@ def find_pattern(body: Program, ports: int, carried: int, slices: int = 0) -> Pa
     reads = tuple(names.index(name) for name in step.inputs)
     first = ports + carried
     changing |= set(range(first, first + slices))
-    if any(reads[source] in changing for source in step.contents_read):
-        return None  # the plan itself would change from trip to trip
+    planned = any(reads[source.input] in changing for source in step.elements)
+    if planned and any(step.region.inputs[source.input].dtype is not dtypes.int64 for source in step.elements):
+        return None
     return Pattern(
         step,
         reads,
@@ -121,6 +131,7 @@ def find_pattern(body: Program, ports: int, carried: int, slices: int = 0) -> Pa
         tuple(found),
         tuple(made[name] for name in stacked),
         tuple((k, read[names[first + k]]) for k in range(slices) if names[first + k] in read),
+        planned,
     )
 
 
@@ -134,66 +145,83 @@ def repeat(
     arrays: Sequence[Array],
     stacks: Sequence[Stack],
     steps: Sequence[int],
-    trip: int,
     most: int | None,
     check: Callable[[], None],
 ) -> Repeated | None:
-    """Makes up to ``most`` trips, the first of which has the number ``trip``; None where the sizes are not settled.
+    """Makes up to ``most`` trips; None where the sizes are not settled.
 
-    ``arrays`` are the body's inputs for that trip, of which the changing carried values are written to; ``steps`` are
-    the distances in bytes between slices. ``check`` is called from time to time.
+    ``arrays`` are the body's inputs for the first of them, of which the trip's number and the changing carried values
+    are written to; ``steps`` are the distances in bytes between slices. ``check`` is called from time to time.
     """
     step, native = pattern.step, code()
     inputs, plan = step.planned([arrays[place] for place in pattern.reads])
     if native is None or not _settled(pattern, inputs, plan.outputs, stacks):
         return None
-    if pattern.number >= 0:
-        inputs[pattern.number] = np.full(inputs[pattern.number].shape, trip, np.int64)
     buffers = [None if k in pattern.stacks else np.empty(*output) for k, output in enumerate(plan.outputs)]
     frame = step.take_frame(plan)
-    pointers, first = frame.pointers, step.first_input
-    outputs = first + len(inputs)
-    for place, array in enumerate([*inputs, *buffers], first):
+    pointers, outputs = frame.pointers, step.first_input + len(inputs)
+    for place, array in enumerate([*inputs, *buffers], step.first_input):
         pointers[place] = 0 if array is None else address_of(array)
-    swaps = [(first + place, outputs + output) for _, output, place in pattern.carried if place >= 0]
-    advances = [(first + place, steps[k]) for k, place in pattern.slices]
-    advances += [(outputs + output, _bytes(plan.outputs[output])) for output in pattern.stacks]
-    moves = [number for move in (*swaps, *advances) for number in move]
     condition = buffers[pattern.condition] if pattern.condition >= 0 else None
-    words = (ctypes.c_int64 * (_MOVES + len(moves)))(
-        0,
-        0 if condition is None else address_of(condition),
-        0 if pattern.number < 0 else address_of(inputs[pattern.number]),
-        len(swaps),
-        len(advances),
-        *moves,
-    )
-    run, done, going, chunk = _REPEAT(native.repeat), 0, True, _FIRST_TRIPS
-    while going and (most is None or done < most):
+    table, symbols = (plan.table.copy(), step.symbols_of(inputs)) if pattern.planned else (plan.table, None)
+    words = _words(pattern, plan, steps, symbols, frame.capacity)
+    arguments = step.run_address, frame.address, address_of(table), step.team.address
+    words[_CONDITION] = 0 if condition is None else address_of(condition)
+    words[_NUMBER] = 0 if pattern.number < 0 else address_of(inputs[pattern.number])
+    run, done, going, status, chunk = _REPEAT(native.repeat), 0, True, 0, _FIRST_TRIPS
+    while going and not status and (most is None or done < most):
         check()
         count = min(chunk, chunk if most is None else most - done, *(stack.room() for stack in stacks))
         for stack, output in zip(stacks, pattern.stacks, strict=True):
             pointers[outputs + output] = stack.address
         start = time.perf_counter()
-        status = run(step.run_address, frame.address, plan.address, step.team.address, count, ctypes.addressof(words))
+        status = run(*arguments, count, ctypes.addressof(words))
         seconds = time.perf_counter() - start
         for stack in stacks:
             stack.count += words[_DONE]
         done += words[_DONE]
-        if status:
+        if status and status != _CHANGED:
             raise ExecutionError(step.failure(status))
-        going = condition is None or bool(condition.item())
+        going = condition is None or not words[_DONE] or bool(condition.item())
         if seconds < _SHORT:
             chunk = min(4 * chunk, _MOST_TRIPS)
         elif seconds > _LONG:
             chunk = max(1, chunk // 4)
     step.give_frame(frame)
+    if not done:
+        return None
     latest = {}
     for place, output, source in pattern.carried:
         array = buffers[output] if source < 0 or done % 2 else inputs[source]
         assert array is not None
         latest[place] = array
     return Repeated(done, going, latest)
+
+
+def _words(pattern: Pattern, plan: Any, steps: Sequence[int], symbols: Array | None, capacity: int) -> Any:
+    """What ``sardonyx_repeat`` is told; the addresses of condition and number are left to the caller."""
+    step, region = pattern.step, pattern.step.region
+    first, outputs = step.first_input, step.first_input + len(region.inputs)
+    swaps = [(first + place, outputs + output) for _, output, place in pattern.carried if place >= 0]
+    advances = [(first + place, steps[k]) for k, place in pattern.slices]
+    advances += [(outputs + output, _bytes(plan.outputs[output])) for output in pattern.stacks]
+    elements: list[tuple[int, ...]] = []
+    sizes: list[tuple[int, ...]] = []
+    if pattern.planned:
+        elements = [
+            (place, first + source.input, source.element, int(source.negative))
+            for place, source in enumerate(region.symbols)
+            if not isinstance(source, DimOf)
+        ]
+        wanted = [d for _, _, d in step.sizes_given] + [d for o in region.outputs for d in o.dims]
+        numbers = plan.table.tolist()
+        sizes = list(dict.fromkeys((d.index, numbers[d.index]) for d in wanted if isinstance(d, Slot)))
+    arena = region.arena.index if pattern.planned and isinstance(region.arena, Slot) else -1
+    head = [0, 0, 0, 0, 0, arena, capacity, len(swaps), len(advances), len(elements), len(sizes)]
+    if symbols is not None:
+        head[_PLAN], head[_SYMBOLS] = step.plan_address, address_of(symbols)
+    numbers = [*head, *(number for group in (swaps, advances, elements, sizes) for row in group for number in row)]
+    return (ctypes.c_int64 * len(numbers))(*numbers)
 
 
 def _settled(
