@@ -50,6 +50,7 @@ class QuantisedConv(Anchor):
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
         x, w, places = ctx.input(self.places.x), ctx.input(self.places.w), self.places
         bias = None if places.bias is None else ctx.optional(places.bias)
+        places.check(ctx)
         return (TensorInfo(self.result(ctx), conv_shape(ctx, x, w, bias, self.window(ctx), self.group)),)
 
     def lowers(self, ctx: InferContext) -> bool:
@@ -85,13 +86,13 @@ class QLinearConv(QuantisedConv):
     Computed in float32, halves rounded to even. Inputs: x, its scale and zero point, w, its two, y's two, bias.
     """
 
-    places = ConvPlaces(0, 3, 2, 5, 8)
+    places = ConvPlaces(0, 3, 2, 5, 8, (4,), (1, 6, 7))
 
     def result(self, ctx: InferContext) -> DType | None:
         return ctx.input(7).dtype
 
     def lowers(self, ctx: InferContext) -> bool:
-        return self.places.fits(ctx, (4,), (1, 6, 7)) and ctx.input(7).dtype in BYTES
+        return self.places.fits(ctx) and ctx.input(7).dtype in BYTES
 
     def finish(self, made: IntegerConv, total: int) -> int:
         dtype = made.ctx.outputs[0].dtype

@@ -10,7 +10,6 @@ stay bytes; others are made 16-bit integers w - q first. Groups of few channels 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +21,7 @@ from sardonyx.kernels.dot import BYTES, Atom, choose_atom
 from sardonyx.kernels.map import Map, Store
 from sardonyx.kernels.point import Apply, Instruction, Load, PointProgram
 from sardonyx.kernels.point_ops import Convert
+from sardonyx.kernels.slots import Slots
 from sardonyx.kernels.spec import Operand
 from sardonyx.ops.arithmetic import Add, Div, Mul, Sub
 from sardonyx.ops.base import InferContext, LowerContext
@@ -35,47 +35,46 @@ from sardonyx.ops.conv_lowering import (
     product_loops,
     product_of_taps,
 )
+from sardonyx.ops.product import require_broadcast
 from sardonyx.ops.quantised.sums import SumProgram, sums_of
 from sardonyx.ops.spatial import Window
-from sardonyx.symbols import Dim, known_equal, symbol
+from sardonyx.symbols import Dim, minimum, symbol
 
 __all__ = ["ConvPlaces", "IntegerConv", "flat_window"]
 
 
 @dataclass(frozen=True)
 class ConvPlaces:
-    """The inputs of a convolution: x, w, their zero points, an int32 bias."""
+    """The inputs of a convolution: x, w, their zero points, an int32 bias, and further inputs: ``channels`` with one
+    number or one for each output channel, ``numbers`` with one."""
 
     x: int
     w: int
     x_zero: int
     w_zero: int
     bias: int | None = None
+    channels: tuple[int, ...] = ()
+    numbers: tuple[int, ...] = ()
 
-    def fits(self, ctx: InferContext, channels: Sequence[int] = (), numbers: Sequence[int] = ()) -> bool:
-        """Whether the convolution can be lowered: 8-bit integers, one zero point for x, one or one a channel for w.
-
-        ``channels`` are further inputs with one number or one for each output channel, ``numbers`` those with one.
-        """
+    def fits(self, ctx: InferContext) -> bool:
+        """Whether the convolution can be lowered: 8-bit integers, known weights' sizes, vectors of numbers at most."""
         x, w = ctx.input(self.x), ctx.input(self.w)
         if x.dtype not in BYTES or w.dtype not in BYTES or x.shape is None or w.shape is None:
             return False
         if not 3 <= len(x.shape) <= 5 or not all(isinstance(size, int) and size > 0 for size in w.shape):
             return False
-        single = all(_is_single(ctx, index) for index in (self.x_zero, *numbers))
-        return single and all(_by_channel(ctx, index, w.shape[0]) for index in (self.w_zero, *channels))
+        given = [ctx.optional(index) for index in (self.x_zero, self.w_zero, *self.numbers, *self.channels)]
+        return all(info is None or (info.shape is not None and len(info.shape) <= 1) for info in given)
 
-
-def _is_single(ctx: InferContext, index: int) -> bool:
-    info = ctx.optional(index)
-    return info is None or (info.shape is not None and all(size == 1 for size in info.shape))
-
-
-def _by_channel(ctx: InferContext, index: int, channels: Dim) -> bool:
-    info = ctx.optional(index)
-    if info is None or _is_single(ctx, index):
-        return True
-    return info.shape is not None and len(info.shape) == 1 and known_equal(info.shape[0], channels)
+    def check(self, ctx: InferContext) -> None:
+        """Fails where there are more numbers than one, or than one for each output channel."""
+        w = ctx.input(self.w)
+        wanted = [*((index, 1) for index in (self.x_zero, *self.numbers))]
+        results = [] if w.shape is None else [(index, w.shape[0]) for index in (self.w_zero, *self.channels)]
+        for index, size in [*wanted, *results]:
+            info = ctx.optional(index)
+            for own in info.shape if info is not None and info.shape is not None else ():
+                require_broadcast(ctx, own, size, f"input {index} must have 1 or {size} elements, got {own}")
 
 
 def flat_window(window: Window) -> bool:
@@ -132,17 +131,19 @@ class IntegerConv:
         self.weights = replace(self.weights, constant=False)
         results, each = self._matrix(operand)
         zeros = ctx.contiguous(places.w_zero) if zero is None else ctx.constant(zero.astype(operand.dtype.numpy))
-        row: Dim = symbol("i0") if zeros.shape and zeros.shape[0] != 1 else 0
+        slots = Slots()
+        size = zeros.shape[0] if zeros.shape else 1
+        row = symbol("i0") * slots.add(minimum(size - 1, 1))
         wide = dtypes.int16
         loads: list[Instruction] = [
             Load(0, operand.dtype, symbol("i0") * each + symbol("i1")),
             Load(1, zeros.dtype, row),
         ]
         casts = [Apply(Convert(), (place,), wide) for place in (0, 1)]
-        program = PointProgram((*loads, *casts, Apply(Sub(), (2, 3), wide)), (4,), 2)
+        program = PointProgram((*loads, *casts, Apply(Sub(), (2, 3), wide)), (4,), 2, len(slots.sizes))
         result = replace(ctx.scratch(wide, results * each), shape=operand.shape, strides=operand.strides)
         kernel = Map((results, each), program, (Store(2, wide, symbol("i0") * each + symbol("i1")),))
-        ctx.call(kernel, [operand, zeros, result], [], Map.tasks((results, each)), results * each)
+        ctx.call(kernel, [operand, zeros, result], slots.sizes, Map.tasks((results, each)), results * each)
         return result
 
     @staticmethod
@@ -155,7 +156,14 @@ class IntegerConv:
 
     def input(self, index: int, dtype: dtypes.DType) -> int:
         """The place of an input's number, or of its number for the output channel."""
-        return self.program.input(index, lambda operand: self.channel * operand.strides[0], dtype)
+        return self.program.input(index, self._by_channel, dtype)
+
+    def _by_channel(self, operand: Operand) -> Dim:
+        """The offset of the output channel's number; the only one where a run finds that there is one."""
+        (size,), (stride,) = operand.shape, operand.strides
+        return self.channel * (
+            stride if isinstance(size, int) else self.program.slots.add(stride * minimum(size - 1, 1))
+        )
 
     def corrected(self) -> int:
         """The place of the sum with zero points and bias taken into account."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from sardonyx import dtypes
+from sardonyx.dtypes import DType
 from sardonyx.graph.info import TensorInfo
 from sardonyx.kernels.dot import BYTES
 from sardonyx.ops.base import Anchor, InferContext, LowerContext
@@ -20,7 +21,7 @@ from sardonyx.ops.matmul import (
     result_matrix,
     right_matrix,
 )
-from sardonyx.ops.quantised.product import IntegerProduct, aligned_axes
+from sardonyx.ops.quantised.product import IntegerProduct, aligned_axes, require_aligned
 from sardonyx.ops.quantised.sums import Requantise
 from sardonyx.ops.registry import op
 
@@ -29,27 +30,39 @@ __all__ = ["MatMulInteger", "QLinearMatMul"]
 
 @dataclass(frozen=True)
 class Places:
-    """The inputs of a product: A, B, and their zero points."""
+    """The inputs of a product: A, B, their zero points, and further inputs with numbers for rows and for columns."""
 
     a: int
     b: int
     a_zero: int
     b_zero: int
+    rows: tuple[int, ...] = ()
+    columns: tuple[int, ...] = ()
+
+    def numbers(self, ctx: InferContext) -> list[tuple[int, int | None]]:
+        """The inputs with numbers, and the output's dimension that a vector of them lies along."""
+        row, column = axes(ctx, self)
+        by_row, by_column = (self.a_zero, *self.rows), (self.b_zero, *self.columns)
+        return [*((index, row) for index in by_row), *((index, column) for index in by_column)]
 
 
-def fits(ctx: InferContext, places: Places, rows: Sequence[int] = (), columns: Sequence[int] = ()) -> bool:
-    """Whether the product can be lowered: 8-bit integers, and numbers that lie along its output.
+def infer(ctx: InferContext, places: Places, dtype: DType | None) -> TensorInfo:
+    """The product's type and sizes, after checking the numbers that belong to it."""
+    shape = product_shape(ctx, ctx.input(places.a), ctx.input(places.b))
+    if shape is not None:
+        for index, axis in places.numbers(ctx):
+            require_aligned(ctx, index, shape, axis)
+    return TensorInfo(dtype, shape)
 
-    ``rows`` and ``columns`` are further inputs with numbers for rows and columns.
-    """
+
+def fits(ctx: InferContext, places: Places) -> bool:
+    """Whether the product can be lowered: 8-bit integers, and numbers that lie along its output."""
     a, b = ctx.input(places.a), ctx.input(places.b)
     if a.dtype not in BYTES or b.dtype not in BYTES or a.shape is None or b.shape is None:
         return False
-    shape, (row, column) = product_shape(ctx, a, b), axes(ctx, places)
+    shape = product_shape(ctx, a, b)
     assert shape is not None
-    by_row = [aligned_axes(ctx.optional(k), shape, row) for k in (places.a_zero, *rows)]
-    by_column = [aligned_axes(ctx.optional(k), shape, column) for k in (places.b_zero, *columns)]
-    return None not in by_row and None not in by_column
+    return all(aligned_axes(ctx.optional(k), len(shape), axis) is not None for k, axis in places.numbers(ctx))
 
 
 def axes(ctx: InferContext, places: Places) -> tuple[int | None, int | None]:
@@ -75,7 +88,7 @@ class MatMulInteger(Anchor):
     """The product of 8-bit integers less their zero points (one, or one a row of A, one a column of B), in int32."""
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
-        return (TensorInfo(dtypes.int32, product_shape(ctx, ctx.input(0), ctx.input(1))),)
+        return (infer(ctx, INTEGER, dtypes.int32),)
 
     def lowers(self, ctx: InferContext) -> bool:
         return fits(ctx, INTEGER)
@@ -110,10 +123,10 @@ class QLinearMatMul(Anchor, Reducible):
         return (b.op("QuantizeLinear", b.op("MatMul", *factors), b.input(6), b.input(7)),)
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
-        return (TensorInfo(ctx.input(7).dtype, product_shape(ctx, ctx.input(0), ctx.input(3))),)
+        return (infer(ctx, LINEAR, ctx.input(7).dtype),)
 
     def lowers(self, ctx: InferContext) -> bool:
-        return fits(ctx, LINEAR, (1, 6, 7), (4,)) and ctx.input(7).dtype in BYTES
+        return fits(ctx, LINEAR) and ctx.input(7).dtype in BYTES
 
     def loops(self, ctx: InferContext, outputs: Sequence[TensorInfo]) -> Sequence[Sequence[int]] | None:
         return product_loops(ctx, LINEAR.a, LINEAR.b)
@@ -130,4 +143,4 @@ class QLinearMatMul(Anchor, Reducible):
 
 
 INTEGER = Places(0, 1, 2, 3)
-LINEAR = Places(0, 3, 2, 5)
+LINEAR = Places(0, 3, 2, 5, (1, 6, 7), (4,))

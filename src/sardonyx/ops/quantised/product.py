@@ -24,29 +24,36 @@ from sardonyx.graph.info import TensorInfo
 from sardonyx.kernels.dot import choose_atom
 from sardonyx.kernels.spec import Operand
 from sardonyx.ops.arithmetic import Add, Div, Mul, Sub
-from sardonyx.ops.base import Fused, LowerContext
-from sardonyx.ops.product import Matrix, lower_product, walk
+from sardonyx.ops.base import Fused, InferContext, LowerContext
+from sardonyx.ops.product import Matrix, lower_product, require_broadcast, walk
 from sardonyx.ops.quantised.sums import SumProgram, sums_of
-from sardonyx.symbols import Dim, known_equal, symbol
+from sardonyx.symbols import Dim, known_equal, minimum, symbol
 
-__all__ = ["IntegerProduct", "aligned_axes"]
+__all__ = ["IntegerProduct", "aligned_axes", "require_aligned"]
 
 
-def aligned_axes(info: TensorInfo | None, shape: Sequence[Dim], axis: int | None) -> tuple[int, ...] | None:
-    """The dimensions of ``shape`` along which a zero point or scale lies; None where it does not fit.
+def aligned_axes(info: TensorInfo | None, rank: int, axis: int | None) -> tuple[int, ...] | None:
+    """The dimensions of a result of ``rank`` along which a zero point's or scale's numbers lie; None: it does not fit.
 
-    One of one dimension lies along ``axis``; others along the trailing dimensions, each of which they have or are 1.
+    One of one dimension lies along ``axis``; others along the trailing dimensions.
     """
     if info is None or info.shape is None:
         return () if info is None else None
-    own = info.shape
-    if all(size == 1 for size in own):
-        return tuple(0 for _ in own)
-    if len(own) == 1:
-        return (axis,) if axis is not None and known_equal(own[0], shape[axis]) else None
-    axes = tuple(range(len(shape) - len(own), len(shape)))
-    fits = len(own) <= len(shape) and all(s == 1 or known_equal(s, shape[a]) for s, a in zip(own, axes, strict=True))
-    return axes if fits else None
+    own = len(info.shape)
+    if own == 1:
+        return (0 if axis is None else axis,)
+    return tuple(range(rank - own, rank)) if own <= rank else None
+
+
+def require_aligned(ctx: InferContext, index: int, shape: Sequence[Dim], axis: int | None) -> None:
+    """An input's numbers must be one, or one for each place along the dimensions that they lie on."""
+    info = ctx.optional(index)
+    axes = aligned_axes(info, len(shape), axis)
+    if info is None or info.shape is None or axes is None:
+        return
+    for size, place in zip(info.shape, axes, strict=True):
+        wanted = 1 if axis is None and len(axes) == 1 else shape[place]
+        require_broadcast(ctx, size, wanted, f"input {index} of shape {list(info.shape)} does not fit {list(shape)}")
 
 
 @dataclass
@@ -88,13 +95,14 @@ class IntegerProduct:
         """An operand's strides along the dimensions of the output; ``axes`` says where its own lie."""
         result: list[Dim] = [0] * self.c.operand.rank
         for axis, size, stride in zip(axes, operand.shape, operand.strides, strict=True):
-            if size != 1:
-                result[axis] = stride
+            if size != 1 and result:
+                certain = isinstance(size, int) or known_equal(size, self.c.operand.shape[axis])
+                result[axis] = stride if certain else stride * minimum(size - 1, 1)
         return result
 
     def input(self, index: int, axis: int | None, dtype: DType = dtypes.int32) -> int:
         """The number of an input (zero point, scale, bias) that belongs to the sum."""
-        axes = aligned_axes(self.ctx.inputs[index], self.c.operand.shape, axis)
+        axes = aligned_axes(self.ctx.infer.optional(index), self.c.operand.rank, axis)
         if axes is None:
             raise AssertionError("a zero point or scale that does not fit the product")
         return self.program.input(index, lambda operand: self.offset(self.strides(operand, axes)), dtype)
@@ -109,7 +117,7 @@ class IntegerProduct:
             array = numbers[0].reshape(()) * numbers[1] / numbers[2].reshape(())
             if array.size == 1:
                 return program.number(float(array.reshape(-1)[0]), f32)
-            axes = aligned_axes(self.ctx.inputs[b], self.c.operand.shape, self.column_axis) or ()
+            axes = aligned_axes(self.ctx.infer.optional(b), self.c.operand.rank, self.column_axis) or ()
             operand = self.ctx.constant(np.ascontiguousarray(array))
             return program.load(operand, self.offset(self.strides(operand, axes)), f32)
         place = program.apply(Mul(), self.input(a, self.row_axis, f32), self.input(b, self.column_axis, f32), dtype=f32)

@@ -31,18 +31,7 @@ from sardonyx.ops.base import Fused, LowerContext
 from sardonyx.ops.loops import CallPlan, identity_epilogue, strided_element
 from sardonyx.symbols import Dim, product
 
-__all__ = ["Dequantise", "Requantise", "SumProgram", "sums_of"]
-
-
-@dataclass(frozen=True)
-class Dequantise:
-    """An integer sum as a float32, times a scale."""
-
-    cost: int = 2
-
-    def compute(self, *values: Value) -> Value:
-        total, scale = values
-        return total.to(dtypes.float32) * scale.to(dtypes.float32)
+__all__ = ["Quantise", "Requantise", "SumProgram", "sums_of"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +46,18 @@ class Requantise:
         b = total.b
         rounded = b.round_even(total.to(dtypes.float32) * scale.to(dtypes.float32))
         return b.saturate(rounded + zero_point.to(dtypes.float32), self.dtype)
+
+
+@dataclass(frozen=True)
+class Quantise:
+    """saturate(round(x / scale) + zero point), halves to even."""
+
+    dtype: DType
+    cost: int = 10
+
+    def compute(self, *values: Value) -> Value:
+        x, scale, zero_point = values
+        return x.b.saturate(x.b.round_even(x / scale) + zero_point.to(dtypes.float32), self.dtype)
 
 
 class SumProgram:
