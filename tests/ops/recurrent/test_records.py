@@ -37,7 +37,7 @@ def check(given: Layer, tolerance: float = 1e-5, **options: Any) -> None:
         np.testing.assert_allclose(got.astype(np.float64), wanted, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(40))
 def test_random(seed: int) -> None:
     given = random_layer(seed)
     constant = (1, 2, 3) if seed % 2 else ()
@@ -53,11 +53,12 @@ def test_dtypes(op: str, direction: str, dtype: Any) -> None:
     check(given, tolerance, constant=(1, 2, 3))
 
 
-@pytest.mark.parametrize("batch", range(1, 15))
-def test_every_height_of_a_block(batch: int) -> None:
-    for symbols in (False, True):
+def test_every_height_of_a_block() -> None:
+    for batch in range(1, 15):
         given = make_layer("LSTM", 3, batch, 4, 48, seed=batch)
-        check(given, constant=(1, 2), symbolic=symbolic(given) if symbols else ())
+        check(given, constant=(1, 2), symbolic=symbolic(given))
+    for batch in (1, 6, 7):
+        check(make_layer("LSTM", 3, batch, 4, 48), constant=(1, 2))
 
 
 @pytest.mark.parametrize("op", list(GATES))

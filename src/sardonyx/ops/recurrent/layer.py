@@ -11,10 +11,11 @@ from sardonyx.graph.info import TensorInfo
 from sardonyx.kernels.gemm_tile import TileShape
 from sardonyx.kernels.pack import Pack
 from sardonyx.kernels.point import Carried, PointOp, PointProgram, compute_dtype
-from sardonyx.kernels.recurrent import GROUP, Recurrence
+from sardonyx.kernels.recurrent import Recurrence
 from sardonyx.kernels.recurrent_cell import Cell
 from sardonyx.kernels.recurrent_inputs import MOST_INPUTS, VECTORS, Access, InputProducts, input_rows
 from sardonyx.kernels.recurrent_pack import Panels, RecurrentPack
+from sardonyx.kernels.recurrent_step import GROUP
 from sardonyx.kernels.slots import Slots
 from sardonyx.kernels.spec import Operand
 from sardonyx.ops.axes import row_major
