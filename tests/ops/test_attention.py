@@ -79,3 +79,31 @@ def test_softcap() -> None:
     weights = np.exp(scores)
     got = run_record(Attention(scale=0.5, softcap=2.0), [q, k, v])
     close(got, (weights / weights.sum(3, keepdims=True)) @ v)
+
+
+@pytest.mark.parametrize(("queries", "keys"), [(1, 300), (5, 5), (17, 20), (40, 340)])
+@pytest.mark.parametrize("window", [(-1, -1, 1), (2, -1, 1), (30, -1, 0), (-1, 2, 0), (0, 1, 0)])
+@pytest.mark.parametrize("cut", [False, True])
+def test_windows_and_lengths(queries: int, keys: int, window: tuple[int, int, int], cut: bool) -> None:
+    from onnx.reference.ops.op_attention import _compute_attention
+
+    left, right, causal = window
+    q, k, v = random_array(3, 4, queries, 17), random_array(3, 2, keys, 17), random_array(3, 2, keys, 17)
+    mask = random_array(3, 1, queries, keys)
+    lengths = np.array([keys, keys // 2, 0]) if cut else None
+    options = {"is_causal": causal, "left_window_size": left, "right_window_size": right}
+    (want, *_) = _compute_attention(
+        q, k, v, mask, nonpad_kv_seqlen=lengths, softcap=0.0, qk_matmul_output_mode=0, **options
+    )
+    for symbolic in ([], [(0, 2), (3, 2)]):
+        got = run_record(Attention(**options), [q, k, v, mask, None, None, lengths], symbolic=symbolic)
+        close(got, want)
+
+
+def test_scores_without_values() -> None:
+    q, k, v = random_array(2, 3, 9, 8), random_array(2, 3, 300, 8), random_array(2, 3, 300, 8)
+    sink = random_array(3) * 4
+    scores = q.astype(np.float64) @ k.swapaxes(2, 3) * 0.3
+    weights = np.exp(scores)
+    total = weights.sum(3, keepdims=True) + np.exp(sink.astype(np.float64))[:, None, None]
+    close(run_record(FusedAttention(scale=0.3), [q, k, v, None, None, sink]), (weights / total) @ v)

@@ -62,6 +62,12 @@ def test_unknown_operator() -> None:
         compile_model(model)
 
 
+def test_a_layout_of_one_kind_of_processor() -> None:
+    model = node_model("Conv", [numbers(2, 8, 3, 3)], {}, domain="com.microsoft.nchwc")
+    with pytest.raises(UnsupportedOpError, match=r"Conv of domain com\.microsoft\.nchwc is not known: .*extended"):
+        compile_model(model)
+
+
 def test_a_function_of_the_model_takes_precedence() -> None:
     model = parser.parse_model("""
         <ir_version: 10, opset_import: ["": 20, "com.microsoft": 1]>

@@ -14,7 +14,15 @@ from sardonyx.graph.attributes import attribute_type, constant_array, plain_attr
 from sardonyx.graph.emit import Emitter, Names, checked_text, shorten
 from sardonyx.graph.functions import FunctionTable
 from sardonyx.graph.order import node_label, topological_order
-from sardonyx.graph.schema import EARLY, check_node, current_opset, current_opsets, normalize_domain, require_schema
+from sardonyx.graph.schema import (
+    EARLY,
+    check_node,
+    current_opset,
+    current_opsets,
+    normalize_domain,
+    require_schema,
+    unknown_operator,
+)
 from sardonyx.graph.tensors import TensorReader, tensor_of
 from sardonyx.graph.upgrade import upgrade_node
 from sardonyx.graph.value_types import DECLARED_SHAPE, decode_type, set_type, type_text
@@ -352,7 +360,7 @@ def _opset(domain: str, op_type: str, context: Context) -> int:
     opset = context.opsets.get(domain)
     if opset is None:
         if domain not in current_opsets():
-            raise UnsupportedOpError(f"the operator {shorten(op_type)} of domain {shorten(domain)!r} is not known")
+            raise unknown_operator(domain, op_type)
         raise InvalidModelError(f"the model does not import the operator set of domain {domain or 'ai.onnx'!r}")
     return max(opset, EARLY.get((domain, op_type), 1))
 

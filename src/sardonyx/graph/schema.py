@@ -22,6 +22,12 @@ EARLY = {("", "LayerNormalization"): 17}
 """Operators that ONNX Runtime writes into models of older opsets too, and the version of ONNX that they are."""
 
 
+ADVICE = {
+    "com.microsoft.nchwc": "ONNX Runtime optimised the model for one kind of processor; save it with its level extended"
+}
+"""What to do about operators of a domain that is not known."""
+
+
 @dataclass(frozen=True)
 class Parameter:
     """A formal input or output; ``type`` is a type or the name of a type parameter."""
@@ -147,7 +153,13 @@ def require_schema(domain: str, name: str, opset: int) -> Schema:
         )
     if domain in current_opsets():
         raise UnsupportedOpError(f"{domain or 'ai.onnx'} has no operator {name} at opset {opset}")
-    raise UnsupportedOpError(f"the operator {name} of domain {domain} is not known: it needs a custom operator")
+    raise unknown_operator(domain, name)
+
+
+def unknown_operator(domain: str, name: str) -> UnsupportedOpError:
+    """The error for an operator that neither ONNX nor a record defines."""
+    hint = ADVICE.get(domain, "it needs a custom operator")
+    return UnsupportedOpError(f"the operator {name[:100]} of domain {domain[:100]} is not known: {hint}")
 
 
 @cache

@@ -44,3 +44,9 @@ def test_nhwc_fused_conv() -> None:
 def test_nhwc_max_pool(dtype: type, pads: list[int]) -> None:
     x = numbers(2, 9, 7, 5, dtype=dtype, low=0, high=127)
     check("NhwcMaxPool", [x], {"kernel_shape": [3, 3], "pads": pads, "strides": [2, 1]}, fixed=[0])
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_conv_transpose_with_dynamic_pads(bias: bool) -> None:
+    inputs = [numbers(2, 4, 5, 6), numbers(4, 3, 3, 3), np.array([1, 0, 1, 2]), numbers(3) if bias else None]
+    check("ConvTransposeWithDynamicPads", inputs, {"strides": [2, 1]}, constant=[1, 2, 3])

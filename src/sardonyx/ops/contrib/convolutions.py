@@ -87,3 +87,29 @@ class NhwcMaxPool(Composite):
             "ceil_mode": self.ceil_mode,
         }
         return (last(b, b.op("MaxPool", first(b, b.input(0)), **attributes, **given)),)
+
+
+@op("ConvTransposeWithDynamicPads", MICROSOFT)
+class ConvTransposeWithDynamicPads(Composite):
+    """ConvTranspose whose pads are input 2, which must be known when the model is compiled; input 3 is the bias."""
+
+    inputs = (2, 4)
+    auto_pad: str = "NOTSET"
+    dilations: tuple[int, ...] = ()
+    group: int = 1
+    kernel_shape: tuple[int, ...] = ()
+    output_padding: tuple[int, ...] = ()
+    strides: tuple[int, ...] = ()
+
+    def expand(self, b: Builder) -> Sequence[ir.Value]:
+        lists = {"dilations": self.dilations, "kernel_shape": self.kernel_shape, "strides": self.strides}
+        given = {**lists, "output_padding": self.output_padding}
+        attributes: dict[str, Any] = {name: list(value) for name, value in given.items() if value}
+        pads = b.optional(2)
+        if pads is not None:
+            numbers = b.info(pads).values
+            if numbers is None:
+                b.unsupported("pads that only a run tells")
+            attributes["pads"] = [b.known(number, "a pad") for number in numbers]
+        attributes |= {"auto_pad": self.auto_pad, "group": self.group}
+        return (b.op("ConvTranspose", b.input(0), b.input(1), b.optional(3), **attributes),)
