@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import sardonyx
 from sardonyx.inspection import Inspection, profile
+from sardonyx.ops import registry
 
 
 def save(path: Path, nodes: list[onnx.NodeProto], opset: int = 17) -> Path:
@@ -38,10 +39,12 @@ def native(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def mixed(tmp_path: Path) -> Path:
+def mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Native, Python, native: one operator has no record for the time of the test."""
+    monkeypatch.delitem(registry._records, ("", "Erf"))
     nodes = [
         helper.make_node("Relu", ["x"], ["r"], "activation"),
-        helper.make_node("Bernoulli", ["r"], ["b"], "chance", seed=1.0),
+        helper.make_node("Erf", ["r"], ["b"], "unlowered"),
         helper.make_node("Neg", ["b"], ["y"], "last"),
     ]
     return save(tmp_path / "mixed.onnx", nodes)
@@ -61,10 +64,10 @@ def test_steps(native: Path, mixed: Path) -> None:
     kinds = [(step.kind, step.nodes) for step in Inspection(mixed).steps]
     assert kinds == [
         ("native", ("activation (Relu)",)),
-        ("python", ("chance (Bernoulli)",)),
+        ("python", ("unlowered (Erf)",)),
         ("native", ("last (Neg)",)),
     ]
-    assert "Bernoulli" in Inspection(mixed).steps[1].reason
+    assert "Erf" in Inspection(mixed).steps[1].reason
 
 
 def test_passes_show_the_graph_before_and_after(native: Path) -> None:
@@ -106,10 +109,36 @@ def test_buffers_of_the_arena_do_not_overlap_while_both_live(native: Path) -> No
 
 
 def test_profile_times_kernels_and_python_steps(mixed: Path) -> None:
-    options = sardonyx.SessionOptions(log_severity_level=4)
+    options = sardonyx.SessionOptions(log_severity_level=4, use_cache=False)
     session = sardonyx.InferenceSession(mixed, options)
     times = profile(session.program, {"x": np.full((4, 8), 0.5, np.float32)}, runs=3)
     assert [time.index for time in times] == list(range(len(times)))
-    assert any(time.name == "python Bernoulli" for time in times)
+    assert any(time.name == "python Erf" for time in times)
     assert all(time.seconds >= 0 for time in times)
     assert sum(time.seconds for time in times) > 0
+
+
+def test_steps_inside_of_control_flow(tmp_path: Path) -> None:
+    branches = {}
+    for name, operator in (("then_branch", "Exp"), ("else_branch", "Neg")):
+        result = helper.make_tensor_value_info(f"{name}_y", TensorProto.FLOAT, None)
+        body = [helper.make_node(operator, ["r"], [f"{name}_y"], operator.lower())]
+        branches[name] = helper.make_graph(body, name, [], [result])
+    nodes = [
+        helper.make_node("Relu", ["x"], ["r"], "activation"),
+        helper.make_node("ReduceSum", ["r"], ["sum"], "total", keepdims=0),
+        helper.make_node("Cast", ["sum"], ["some"], "some", to=TensorProto.BOOL),
+        helper.make_node("If", ["some"], ["y"], "choice", **branches),
+    ]
+    path = save(tmp_path / "branches.onnx", nodes)
+    steps = Inspection(path).steps
+    assert [(step.kind, step.inside) for step in steps] == [
+        ("native", ""),
+        ("control", ""),
+        ("native", "choice.then_branch"),
+        ("native", "choice.else_branch"),
+    ]
+    assert {kernel.step for kernel in Inspection(path).kernels} == {0, 2, 3}
+    times = profile(sardonyx.InferenceSession(path).program, {"x": np.ones((2, 8), np.float32)}, runs=2)
+    assert [time.nodes for time in times if "exp" in time.nodes]
+    assert not [time.nodes for time in times if "neg" in time.nodes]
