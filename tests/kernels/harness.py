@@ -37,10 +37,17 @@ def run_kernel(
     tasks: int,
     splits: int = 1,
     target: Target | None = None,
+    bounds: Sequence[tuple[int, int]] | None = None,
 ) -> int:
-    """Runs all tasks, in ``splits`` calls of about equal length; returns the first status that is not zero."""
+    """Runs all tasks, in ``splits`` calls of about equal length; returns the first status that is not zero.
+
+    ``bounds`` are those of the memory that each buffer is part of (see ``sardonyx.lang.checking``), by default its own.
+    """
     call = function(kernel, target)
-    pointers = (ctypes.c_void_p * max(1, len(buffers)))(*(b.ctypes.data for b in buffers))
+    given = bounds if bounds is not None else [np.lib.array_utils.byte_bounds(buffer) for buffer in buffers]
+    in_front = [edge for pair in reversed(given) for edge in reversed(pair)]
+    words = (ctypes.c_void_p * (3 * len(buffers) + 1))(*in_front, *(b.ctypes.data for b in buffers))
+    pointers = ctypes.c_void_p(ctypes.addressof(words) + len(in_front) * ctypes.sizeof(ctypes.c_void_p))
     numbers = (ctypes.c_int64 * max(1, len(sizes)))(*sizes)
     edges = np.linspace(0, tasks, splits + 1).astype(int)
     for begin, end in itertools.pairwise(edges):

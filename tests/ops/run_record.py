@@ -228,7 +228,8 @@ class RunContext:
         numbers = [int(evaluate(size, self.env)) for size in sizes]
         count = int(evaluate(tasks, self.env))
         self.kernels.append((kernel, arrays, numbers, count))
-        assert run_kernel(kernel, arrays, numbers, count, self.splits, self.target) == 0
+        bounds = [np.lib.array_utils.byte_bounds(self.arrays[operand.buffer]) for operand in operands]
+        assert run_kernel(kernel, arrays, numbers, count, self.splits, self.target, bounds) == 0
 
     def _view(self, operand: Operand) -> Array:
         """An array whose data pointer is the operand's first element."""

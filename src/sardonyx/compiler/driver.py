@@ -19,6 +19,7 @@ from sardonyx.compiler.workspace import Buffer, Call
 from sardonyx.kernels.sizes import SizeCode, emit_dim
 from sardonyx.kernels.spec import Operand, symbol_name
 from sardonyx.lang import F64, I64, FunctionBuilder, Module, Pointer, Value
+from sardonyx.lang.checking import bound_slots
 from sardonyx.lang.pool import declare_parallel
 from sardonyx.lang.types import PTR
 from sardonyx.symbols import Dim, align_up, ceildiv, fold
@@ -145,25 +146,36 @@ class Driver:
 
     def _lay_out(self, call: Call) -> _CallLayout:
         offsets = [self._operand_offset(operand) for operand in call.operands]
+        extents = [self._extent(operand) for operand in call.operands] if self.target.checked else []
         sizes = len(self.table.entries)
         for dim in call.sizes:
             self.table.add(dim)
-        tasks = call.tasks if isinstance(call.tasks, int) else -1 - self.table.add(call.tasks)
-        grain = self._grain(call)
-        return _CallLayout(offsets, sizes, tasks, grain if isinstance(grain, int) else -1 - self.table.add(grain))
+        tasks, grain = self._tabled(call.tasks), self._tabled(self._grain(call))
+        return _CallLayout(offsets, extents, sizes, tasks, grain)
+
+    def _tabled(self, number: Dim) -> int:
+        """A number that is not negative, or -1 minus the position of the table where it stands."""
+        return number if isinstance(number, int) else -1 - self.table.add(number)
 
     def _operand_offset(self, operand: Operand) -> tuple[int | None, int]:
         """An operand's place in its memory in bytes: a position of the table (None: no such part) and a constant."""
-        buffer = self.buffers[operand.buffer]
-        offset = operand.offset * operand.dtype.itemsize
-        base = 0
-        if buffer.kind == "prepared":
-            base = self.prepared_offsets[buffer.place]
-        elif buffer.kind == "temporary" and operand.buffer in self.memory.fixed:
-            base = self.memory.fixed[operand.buffer]
+        offset, base = operand.offset * operand.dtype.itemsize, self._base(operand)
         if isinstance(offset, int):
             return None, base + offset
         return self.table.add(offset), base
+
+    def _base(self, operand: Operand) -> int:
+        """Where an operand's buffer begins in its memory, as far as that is known here."""
+        buffer = self.buffers[operand.buffer]
+        if buffer.kind == "prepared":
+            return self.prepared_offsets[buffer.place]
+        if buffer.kind == "temporary" and operand.buffer in self.memory.fixed:
+            return self.memory.fixed[operand.buffer]
+        return 0
+
+    def _extent(self, operand: Operand) -> tuple[int, int]:
+        """Where an operand's buffer begins, and its size in bytes (see ``_tabled``)."""
+        return self._base(operand), self._tabled(self.buffers[operand.buffer].size)
 
     def _grain(self, call: Call) -> Dim:
         """Tasks per piece, so that a piece is worth a thread's while."""
@@ -253,8 +265,7 @@ class Driver:
         externals: dict[str, Any],
         parallel: Any,
     ) -> Value:
-        for slot, (operand, (position, constant)) in enumerate(zip(call.operands, layout.offsets, strict=True)):
-            b.store_address(bufs, slot, self._address(b, operand, position, constant, pointers, table))
+        self._store_operands(b, call, layout, pointers, table, bufs)
         kernel = externals[symbol_name(call.kernel, self.target)]
         sizes = b.function.args[1] if table is None else table.at(layout.sizes).ir
         tasks = _number(b, layout.tasks, table)
@@ -262,6 +273,24 @@ class Driver:
             return b.call(kernel, [bufs, sizes, b.i64(0).ir, tasks.ir])
         grain = _number(b, layout.grain, table)
         return b.call(parallel, [team, kernel, bufs, sizes, tasks.ir, grain.ir])
+
+    def _store_operands(
+        self,
+        b: FunctionBuilder,
+        call: Call,
+        layout: _CallLayout,
+        pointers: Any,
+        table: Pointer | None,
+        bufs: Any,
+    ) -> None:
+        """The addresses that a kernel takes, and the bounds of its buffers where it checks them."""
+        for slot, (operand, (position, constant)) in enumerate(zip(call.operands, layout.offsets, strict=True)):
+            b.store_address(bufs, slot, self._address(b, operand, position, constant, pointers, table))
+        for slot, (operand, (base, size)) in enumerate(zip(call.operands, layout.extents, strict=False)):
+            begin = self._address(b, operand, None, base, pointers, table)
+            first, behind = bound_slots(slot)
+            b.store_address(bufs, first, begin)
+            b.store_address(bufs, behind, b.advance(begin, _number(b, size, table)))
 
     def _address(
         self,
@@ -297,8 +326,7 @@ class Driver:
         bufs = b.address_array(max((len(call.operands) for call in calls), default=1))
         for number, (call, layout) in enumerate(zip(calls, layouts, strict=True)):
             with b.if_(b.argument(2) == number):
-                for slot, (operand, (_, constant)) in enumerate(zip(call.operands, layout.offsets, strict=True)):
-                    b.store_address(bufs, slot, self._address(b, operand, None, constant, pointers, None))
+                self._store_operands(b, call, layout, pointers, None, bufs)
                 sizes = b.local(dtypes.int64, max(1, len(call.sizes)), 8)
                 for place, size in enumerate(call.sizes):
                     sizes.store(emit_dim(b, size, _no_symbol), place)
@@ -310,10 +338,11 @@ class Driver:
 
 @dataclass(frozen=True)
 class _CallLayout:
-    """Where a call finds its numbers: ``offsets`` per operand, ``sizes`` the table position of its arguments; ``tasks``
-    and ``grain`` are the numbers, or -1 minus a table position."""
+    """Where a call finds its numbers: ``offsets`` and, where they are checked, ``extents`` per operand, ``sizes`` the
+    table position of its arguments; ``tasks`` and ``grain`` are the numbers, or -1 minus a table position."""
 
     offsets: list[tuple[int | None, int]]
+    extents: list[tuple[int, int]]
     sizes: int
     tasks: int
     grain: int

@@ -20,20 +20,24 @@ _AVX512_NEEDED = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd")
 
 @functools.cache
 def host_target() -> Target:
-    """The best target for this processor, or the one named by ``SARDONYX_TARGET`` (x86-64, avx2, avx512, native)."""
+    """The best target for this processor, or the one named by ``SARDONYX_TARGET`` (x86-64, avx2, avx512, native).
+
+    Under ``SARDONYX_CHECK=1`` kernels check each of their accesses to memory.
+    """
     features = {name for name, present in llvm.get_host_cpu_features().items() if present}
     machine = platform.machine().lower()
     native = _x86(features) if machine in ("x86_64", "amd64") else NEON if machine in ("aarch64", "arm64") else None
     if native is None:
         raise RuntimeError(f"sardonyx generates code for x86-64 and ARM64; this machine says {machine!r}")
-    native = replace(native, triple=llvm.get_process_triple(), caches=_caches(native.caches))
+    checked = os.environ.get("SARDONYX_CHECK", "0") not in ("", "0")
+    native = replace(native, triple=llvm.get_process_triple(), caches=_caches(native.caches), checked=checked)
     wanted = os.environ.get("SARDONYX_TARGET", "native")
     if wanted == "native":
         return native
     choices = {t.name: t for t in (BASELINE, AVX2, AVX512, NEON)}
     if wanted not in choices:
         raise RuntimeError(f"SARDONYX_TARGET={wanted!r}: expected native or one of {', '.join(choices)}")
-    return replace(choices[wanted], triple=native.triple, caches=native.caches)
+    return replace(choices[wanted], triple=native.triple, caches=native.caches, checked=checked)
 
 
 def _x86(features: set[str]) -> Target:

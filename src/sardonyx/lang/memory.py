@@ -11,6 +11,7 @@ from llvmlite import ir
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
 from sardonyx.lang.base import BuilderBase
+from sardonyx.lang.checking import check_access
 from sardonyx.lang.types import BOOL, I64, PTR, Type
 from sardonyx.lang.value import Operand, Pointer, Value, Var
 
@@ -20,19 +21,20 @@ __all__ = ["Memory"]
 class Memory(BuilderBase):
     """Access to memory through typed pointers; addresses are made by getelementptr only."""
 
-    def pointer(self, raw: Any, dtype: DType) -> Pointer:
-        return Pointer(self._self, raw, dtype)
+    def pointer(self, raw: Any, dtype: DType, bounds: tuple[Any, Any] | None = None) -> Pointer:
+        return Pointer(self._self, raw, dtype, bounds)
 
     def offset(self, pointer: Pointer, offset: Operand) -> Pointer:
         """The address ``offset`` elements after ``pointer``."""
         index = self.coerce(offset, I64).ir
         raw = self.ir.gep(pointer.ir, [index], source_etype=Type(pointer.dtype).memory_element)
-        return self.pointer(raw, pointer.dtype)
+        return self.pointer(raw, pointer.dtype, pointer.bounds)
 
     def load(self, pointer: Pointer, lanes: int = 1, mask: Value | None = None) -> Value:
         """``lanes`` elements from consecutive addresses (no alignment beyond the element's is assumed)."""
         type_ = Type(pointer.dtype, lanes)
         align = _alignment(pointer.dtype)
+        check_access(self._self, pointer, None, lanes, mask)
         if mask is None:
             raw = self.ir.load(pointer.ir, typ=type_.llvm_memory, align=align)
         elif lanes == 1:
@@ -48,6 +50,7 @@ class Memory(BuilderBase):
     def store(self, pointer: Pointer, value: Value, mask: Value | None = None) -> None:
         """All lanes to consecutive addresses; the value's dtype must be the pointer's."""
         self._check_dtype(pointer, value)
+        check_access(self._self, pointer, None, value.lanes, mask)
         raw, align = self._to_memory(value), _alignment(pointer.dtype)
         if mask is None:
             self.ir.store(raw, pointer.ir, align=align)
@@ -75,6 +78,7 @@ class Memory(BuilderBase):
             return self.load(self.offset(pointer, offsets.to(dtypes.int64)))
         type_ = Type(pointer.dtype, lanes)
         every = self.const(True, BOOL.with_lanes(lanes)) if mask is None else mask
+        check_access(self._self, pointer, offsets, lanes, mask)
         addresses = self._addresses(pointer, offsets)
         name = f"llvm.masked.gather.{self._memory_name(type_)}.v{lanes}p0"
         align = ir.Constant(ir.IntType(32), pointer.dtype.itemsize)
@@ -89,6 +93,7 @@ class Memory(BuilderBase):
             self.store(self.offset(pointer, offsets), value)
             return
         every = self.const(True, BOOL.with_lanes(lanes)) if mask is None else mask
+        check_access(self._self, pointer, offsets, lanes, mask)
         name = f"llvm.masked.scatter.{self._memory_name(value.type)}.v{lanes}p0"
         align = ir.Constant(ir.IntType(32), pointer.dtype.itemsize)
         self.intrinsic(

@@ -11,6 +11,7 @@ from llvmlite import ir
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
 from sardonyx.lang.builder import Builder
+from sardonyx.lang.checking import bound_slots
 from sardonyx.lang.types import BOOL, I64, PTR, Type
 from sardonyx.lang.value import Pointer, Value
 from sardonyx.targets import Target
@@ -42,8 +43,11 @@ class FunctionBuilder(Builder):
         return self.value(self.ir.call(callee, list(arguments)), I64)
 
     def address_array(self, count: int) -> Any:
-        """Room for addresses on the stack."""
-        return self._entry_alloca(PTR, max(1, count), 8)
+        """Room on the stack for addresses, and in front of them for their bounds where code is checked."""
+        count = max(1, count)
+        if not self.target.checked:
+            return self._entry_alloca(PTR, count, 8)
+        return self._address_slot(self._entry_alloca(PTR, 3 * count, 8), 2 * count)
 
     def load_address(self, array: Any, index: int) -> Any:
         """The address at a place of an array of addresses."""
@@ -90,6 +94,7 @@ class KernelBuilder(FunctionBuilder):
         for argument in function.args[:2]:
             argument.add_attribute("noalias")
         self._buffers: dict[int, Any] = {}
+        self._bounds: dict[int, tuple[Any, Any]] = {}
         self._sizes: dict[int, Value] = {}
 
     @property
@@ -103,10 +108,13 @@ class KernelBuilder(FunctionBuilder):
     def buffer(self, index: int, dtype: DType) -> Pointer:
         """The operand in slot ``index``; loaded once, in the function's entry."""
         if index not in self._buffers:
+            addresses = self.function.args[0]
             with self._in_entry():
-                slot = self.ir.gep(self.function.args[0], [self.i64(index).ir], source_etype=PTR)
-                self._buffers[index] = self.ir.load(slot, typ=PTR, align=8)
-        return self.pointer(self._buffers[index], dtype)
+                self._buffers[index] = self.load_address(addresses, index)
+                if self.target.checked:
+                    first, behind = bound_slots(index)
+                    self._bounds[index] = self.load_address(addresses, first), self.load_address(addresses, behind)
+        return self.pointer(self._buffers[index], dtype, self._bounds.get(index))
 
     def size(self, index: int) -> Value:
         """The i64 argument in slot ``index``; loaded once, in the function's entry."""

@@ -138,14 +138,19 @@ class Value:
 
 
 class Pointer:
-    """The address of an array of ``dtype`` elements; offsets count elements."""
+    """The address of an array of ``dtype`` elements; offsets count elements.
 
-    __slots__ = ("b", "dtype", "ir")
+    ``bounds`` are the addresses of the first byte of the memory it points into and of the first one behind, in code
+    that checks its accesses.
+    """
 
-    def __init__(self, builder: Builder, value: Any, dtype: DType) -> None:
+    __slots__ = ("b", "bounds", "dtype", "ir")
+
+    def __init__(self, builder: Builder, value: Any, dtype: DType, bounds: tuple[Any, Any] | None = None) -> None:
         self.b = builder
         self.ir = value
         self.dtype = dtype
+        self.bounds = bounds
 
     def at(self, offset: Operand) -> Pointer:
         """The address ``offset`` elements further on."""
@@ -169,7 +174,7 @@ class Pointer:
 
     def cast(self, dtype: DType) -> Pointer:
         """The same address seen as an array of another element type."""
-        return Pointer(self.b, self.ir, dtype)
+        return Pointer(self.b, self.ir, dtype, self.bounds)
 
     def __repr__(self) -> str:
         return f"Pointer({self.dtype})"

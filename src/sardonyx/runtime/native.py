@@ -38,6 +38,7 @@ REASONS = {
     2: "an integer is divided by zero",
     3: "sizes do not fit together",
     4: "a sequence length is out of range",
+    255: "the kernel was about to leave one of its buffers: please report this",
 }
 
 

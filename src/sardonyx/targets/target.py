@@ -21,7 +21,8 @@ class Target:
     """One instruction set to generate for.
 
     ``vector_bytes`` is the width of a vector register and ``vector_registers`` how many there are; ``features`` is
-    LLVM's feature string (``+avx2,+fma``); ``cpu`` is LLVM's name of the processor to schedule for.
+    LLVM's feature string (``+avx2,+fma``); ``cpu`` is LLVM's name of the processor to schedule for. In ``checked`` code
+    every access of a kernel to one of its buffers is tested to lie inside of it.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Target:
     has_fma: bool
     has_f16_convert: bool = False
     caches: Caches = field(default_factory=Caches)
+    checked: bool = False
 
     def lanes(self, itemsize: int) -> int:
         """Elements of ``itemsize`` bytes in one vector register (at least one; one of those over 8 bytes)."""
