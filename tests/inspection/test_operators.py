@@ -51,7 +51,9 @@ def test_listed_gaps_exist() -> None:
         ("Reshape", "T", dtypes.string, NATIVE),
         ("Gather", "T", dtypes.complex128, NATIVE),
         ("ImageDecoder", "T1", dtypes.uint8, "fallback"),
-        ("RandomUniform", "T", dtypes.float32, "no example"),
+        ("RandomUniform", "T", dtypes.float32, NATIVE),
+        ("RandomNormalLike", "T1", dtypes.string, NATIVE),
+        ("MaxRoiPool", "T", dtypes.float32, "no example"),
     ],
 )
 def test_support(op_type: str, parameter: str, dtype: dtypes.DType, how: str) -> None:

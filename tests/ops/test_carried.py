@@ -207,3 +207,40 @@ def test_sorted_strings(axis: int | None) -> None:
     wanted = np.unique(x.astype("U1"), True, True, True, axis)
     for result, expected in zip(got, wanted, strict=True):
         assert result.tolist() == expected.reshape(np.shape(result)).tolist()
+
+
+def test_strings_carried_through_a_loop() -> None:
+    info = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [
+            node("Identity", ["go"], ["on"]),
+            node("Concat", ["given", "given"], ["twice"], axis=0),
+            node("Gather", ["twice", "places"], ["turned"]),
+        ],
+        "body",
+        [info("trip", TensorProto.INT64, []), info("go", TensorProto.BOOL, []), info("given", TensorProto.STRING, [3])],
+        [info("on", TensorProto.BOOL, []), info("turned", TensorProto.STRING, [3])],
+        [onnx.numpy_helper.from_array(np.asarray([1, 2, 3]), "places")],
+    )
+    graph = helper.make_graph(
+        [node("Loop", ["n", "", "x"], ["y"], body=body)],
+        "loop",
+        [info("n", TensorProto.INT64, []), info("x", TensorProto.STRING, [3])],
+        [info("y", TensorProto.STRING, [3])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)], ir_version=10)
+    session = sardonyx.InferenceSession(model, sardonyx.SessionOptions(strict=True))
+    got = session.run(None, {"n": np.asarray(100), "x": texts("a", "b", "c")})[0]
+    assert got.tolist() == ["b", "c", "a"]
+
+
+def test_constants_of_strings() -> None:
+    nodes = [
+        node("Constant", [], ["c"], value_strings=[b"a", b"b"]),
+        node("Constant", [], ["d"], value_string=b"z"),
+        node("Concat", ["x", "c"], ["y"], axis=0),
+        node("Equal", ["x", "d"], ["e"]),
+    ]
+    y, e = run(nodes, {"x": texts("q", "z")}, ["y", "e"], {})
+    assert y.tolist() == ["q", "z", "a", "b"]
+    assert e.tolist() == [False, True]

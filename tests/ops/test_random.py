@@ -97,7 +97,7 @@ def test_like(op: str) -> None:
     x = np.zeros((3, 5), np.float64)
     assert draw(op, {"x": x}).dtype == np.float64
     assert draw(op, {"x": x.astype(np.int32)}, dtype=1).shape == (3, 5)
-    with pytest.raises(sardonyx.SardonyxError):
+    with pytest.raises(sardonyx.InvalidModelError, match="'dtype'"):
         draw(op, {"x": x.astype(np.int32)})
 
 
@@ -182,3 +182,22 @@ def test_nodes_do_not_share_numbers() -> None:
 def test_threads_do_not_matter(op: str) -> None:
     one, two = (draw(op, shape=[70_001], seed=5.0, threads=threads) for threads in (1, 2))
     np.testing.assert_array_equal(one, two)
+
+
+def test_trips_of_a_loop_draw_anew() -> None:
+    info = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("RandomUniform", [], ["r"], shape=[3])],
+        "body",
+        [info("trip", TensorProto.INT64, []), info("go", TensorProto.BOOL, [])],
+        [info("on", TensorProto.BOOL, []), info("r", TensorProto.FLOAT, [3])],
+    )
+    graph = helper.make_graph(
+        [helper.make_node("Loop", ["n", ""], ["all"], body=body)],
+        "loop",
+        [info("n", TensorProto.INT64, [])],
+        [info("all", TensorProto.FLOAT, [None, 3])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)], ir_version=10)
+    drawn = sardonyx.InferenceSession(model).run(None, {"n": np.asarray(200)})[0]
+    assert len(np.unique(drawn)) > 590

@@ -1,12 +1,13 @@
 """Which element types of an operator run natively: models of one node, read and put through the passes that always run.
 
-The examples are those of onnx's backend suite, which has some for nearly every operator; one type parameter of the
-operator's schema at a time is given each of its types.
+The examples are those of onnx's backend suite, which has some for nearly every operator, or made up; one type parameter
+of the operator's schema at a time is given each of its types.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -129,7 +130,8 @@ def _models(schema: onnx.defs.OpSchema, parameter: str, dtype: DType) -> Iterato
     """One-node models in which a type parameter is a dtype: it alone, or with those that had the same type; with
     integer inputs as constants, and without."""
     allowed = {c.type_param_str: _tensor_types(c.allowed_type_strs) for c in schema.type_constraints}
-    for example in _examples().get((schema.domain, schema.name), ())[:_MOST_EXAMPLES]:
+    examples = _examples().get((schema.domain, schema.name)) or list(_made_up(schema))
+    for example in examples[:_MOST_EXAMPLES]:
         formal = [_formal(schema, place).type_str for place in range(len(example.arrays))]
         node = onnx.NodeProto.FromString(example.node.SerializeToString())
         if parameter not in formal and not _name_type(schema, node, dtype):
@@ -218,6 +220,27 @@ def _examples() -> Mapping[tuple[str, str], Sequence[_Example]]:
     for examples in found.values():
         examples.sort(key=lambda example: sum(a.size for a in example.arrays if a is not None))
     return found
+
+
+def _made_up(schema: onnx.defs.OpSchema) -> Iterator[_Example]:
+    """Examples of an operator that the suite has none of: all inputs of one shape, some value for what is required."""
+    kinds = onnx.defs.OpSchema.AttrType
+    guesses: dict[Any, Any] = {kinds.INT: 1, kinds.INTS: [2, 2], kinds.FLOAT: 1.0, kinds.FLOATS: [1.0] * 4}
+    required = {a.name: guesses.get(a.type) for a in schema.attributes.values() if a.required}
+    formals = [schema.inputs[min(place, len(schema.inputs) - 1)] for place in range(schema.min_input)]
+    allowed = {c.type_param_str: _tensor_types(c.allowed_type_strs) for c in schema.type_constraints}
+    if None in required.values() or any(not allowed.get(formal.type_str) for formal in formals):
+        return
+    names = [f"x{place}" for place in range(len(formals))]
+    outputs = [f"y{place}" for place in range(schema.min_output)]
+    asked = {name: dtypes.float32.onnx} if (name := _type_attribute(schema)) else {}
+    for rank, attributes in itertools.product((2, 4, 1), ({}, asked) if asked else ({},)):
+        node = onnx.helper.make_node(schema.name, names, outputs, domain=schema.domain)
+        node.attribute.extend(
+            onnx.helper.make_attribute(name, value) for name, value in (required | attributes).items()
+        )
+        arrays = [_as(np.ones((4,) * rank), allowed[formal.type_str][0]) for formal in formals]
+        yield _Example(node, tuple(arrays))
 
 
 def _plain(value: Any) -> Any:

@@ -55,12 +55,9 @@ class Generator(Anchor):
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
         like = self.shape_of(ctx)
-        dtype = _dtype(ctx, self.dtype, "f") if self.dtype else like.dtype
-        return (TensorInfo(dtype, like.shape),)
-
-    def lowers(self, ctx: InferContext) -> bool:
-        like = self.shape_of(ctx)
-        return bool(self.dtype) or (like.dtype is not None and like.dtype.is_float)
+        if not self.dtype and like.dtype is not None and not like.dtype.is_float:
+            ctx.fail(f"without attribute 'dtype' the input's type must be one of floats, not {like.dtype}")
+        return (TensorInfo(_dtype(ctx, self.dtype, "f") if self.dtype else like.dtype, like.shape),)
 
 
 class FromShape(Generator):
