@@ -286,7 +286,7 @@ def _free_size(name: str, size: int) -> int:
 @dataclass
 class RunOptions:
     """Options of one ``run``. A run with ``terminate`` set raises ExecutionError before it begins; set from another
-    thread, it ends a run that goes on, between two steps or two trips of a loop."""
+    thread, it ends a run that goes on, between two kernel calls, steps or trips of a loop."""
 
     log_severity_level: int = -1
     log_verbosity_level: int = 0
@@ -294,6 +294,25 @@ class RunOptions:
     only_execute_path_to_fetches: bool = False
     terminate: bool = False
     _config: _ConfigEntries = field(default_factory=lambda: _ConfigEntries("RunOptions"), repr=False, compare=False)
+    _watched: dict[int, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in RunOptions.__dataclass_fields__:
+            raise AttributeError(f"RunOptions has no option {name!r}")
+        object.__setattr__(self, name, value)
+        if name == "terminate" and value:
+            for word in list(self.__dict__.get("_watched", {}).values()):
+                word[0] = 1
+
+    def watch(self, word: Any) -> None:
+        """Sets the one element of an integer array to 1 as soon as ``terminate`` is set; for the runtime."""
+        self._watched[id(word)] = word
+        if self.terminate:
+            word[0] = 1
+
+    def unwatch(self, word: Any) -> None:
+        """Forgets a word."""
+        self._watched.pop(id(word), None)
 
     def add_run_config_entry(self, key: str, value: str) -> None:
         """Keeps a setting by name."""

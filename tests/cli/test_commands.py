@@ -56,6 +56,7 @@ def mlp(tmp_path: Path) -> Path:
 def partly_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A model with one operator that has no record, for the time of the test."""
     monkeypatch.delitem(registry._records, ("", "Erf"))
+    monkeypatch.setenv("SARDONYX_CACHE_DIR", str(tmp_path / "cache"))
     nodes = [
         helper.make_node("Relu", ["x"], ["r"], "activation"),
         helper.make_node("Erf", ["r"], ["y"], "unlowered"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import subprocess
 import sys
@@ -221,6 +222,32 @@ def test_options() -> None:
     ended.terminate = True
     with pytest.raises(sardonyx.ExecutionError, match="terminate"):
         session.run(None, {"x": np.ones((1, 8), np.float32)}, ended)
+
+
+@pytest.mark.parametrize("profiled", [False, True])
+def test_terminate_ends_a_native_step(profiled: bool, tmp_path: Path) -> None:
+    names = [f"x{i}" for i in range(31)]
+    made = models.model(
+        [helper.make_node("MatMul", [a, "x0"], [b]) for a, b in itertools.pairwise(names)],
+        [models.tensor("x0", ["n", "n"])],
+        [models.tensor(names[-1], None)],
+    )
+    prefix = str(tmp_path / "profile")
+    session = sardonyx.InferenceSession(made, enable_profiling=profiled, profile_file_prefix=prefix)
+    assert len(session.program.steps) == 1
+    small = {"x0": np.eye(4, dtype=np.float32)}
+    options = sardonyx.RunOptions()
+    np.testing.assert_array_equal(session.run(None, small, options)[0], small["x0"])
+    large = {"x0": np.zeros((1500, 1500), np.float32)}
+    timer = threading.Timer(0.2, lambda: setattr(options, "terminate", True))
+    timer.start()
+    with pytest.raises(sardonyx.ExecutionError, match="told to end"):
+        session.run(None, large, options)
+    timer.join()
+    assert not options._watched
+    np.testing.assert_array_equal(session.run(None, small, sardonyx.RunOptions())[0], small["x0"])
+    with pytest.raises(AttributeError, match="no_such"):
+        options.no_such = 1
 
 
 def test_free_dimension() -> None:

@@ -5,6 +5,7 @@ plan(symbols, table):
     table = arena size, output sizes, and for each call: byte offsets, i64 arguments, tasks, grain
 run(pointers, table, team, profile):
     for each call: bufs = pointers + offsets; status = parallel(team, kernel, bufs, &table[k], tasks, grain)
+    with notes (profile): the time before and after each call; the run ends where the word behind these is not 0
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ MAX_BYTES = float(1 << 47)
 SERIAL_WORK = 40_000
 """Kernel calls of less work stay on the calling thread; larger ones are cut into pieces of at least this much."""
 _OVERFLOW = -1
+_STOPPED = 255  # known to ``runtime.native``
 
 
 class _Float:
@@ -249,6 +251,7 @@ class Driver:
             status = self._emit_call(b, call, layout, pointers, table, bufs, team, externals, parallel)
             with b.if_(noting, likely=False):
                 notes.store(b.call(now, []), 2 * number + 1)
+                b.return_if(notes.load(2 * len(calls)) != 0, _STOPPED)
             with b.if_(status != 0, likely=False):
                 b.return_(status | (number << 8))
         b.return_(0)

@@ -8,8 +8,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from sardonyx.inspection.records import KernelTime
 from sardonyx.runtime.program import ControlStep, NativeStep, Program, Step, Stop
 
@@ -59,9 +57,9 @@ class _Tally:
             self._seconds[place, 0, f"python {step.kernel}", step.name][self.run] += time.perf_counter() - start
             return results
         calls = step.region.calls
-        notes = np.zeros((len(calls), 2), np.int64)
+        notes = step.notes()
         results = step.run(values, notes)
-        for number, (call, (begin, end)) in enumerate(zip(calls, notes.tolist(), strict=True)):
+        for number, (call, (begin, end)) in enumerate(zip(calls, notes[:-1].reshape(-1, 2).tolist(), strict=True)):
             key = (place, number, call.kernel, ", ".join(call.nodes))
             self._seconds[key][self.run] += (end - begin) * NANOSECOND
         return results

@@ -31,6 +31,8 @@ _READY = 0x101  # C-contiguous and aligned, in numpy's flags
 _PLANS_KEPT = 256
 _FRAMES_KEPT = 8
 _STATUS_BITS = 8
+_STOPPED = 255  # known to ``compiler.driver``
+STOPPED = "the run was told to end: RunOptions.terminate is set"
 _LARGEST = (1 << 63) - (1 << 32)  # leaves room to add a few sizes
 
 REASONS = {
@@ -73,6 +75,18 @@ class _Plan:
         self.address = address_of(table)
         self.arena = arena
         self.outputs = outputs
+
+
+class Stop(Protocol):
+    """Tells a run to end: looked at between steps, kernel calls, and the trips of a loop."""
+
+    @property
+    def terminate(self) -> bool: ...
+
+    def watch(self, word: Array) -> None:
+        """Sets the one element of ``word`` to 1 when (or as soon as) the run is to end."""
+
+    def unwatch(self, word: Array) -> None: ...
 
 
 class _Frame:
@@ -179,8 +193,8 @@ class NativeStep:
     def run(self, arrays: list[Array], profile: Array | None = None) -> list[Array]:
         """Runs on arrays in the order of ``inputs`` and returns new arrays in the order of ``outputs``.
 
-        ``profile`` (int64, two words per call) receives the start and end of every kernel call where the region was
-        compiled for it. Raises InvalidInputError, MemoryLimitError or ExecutionError.
+        ``profile`` (of ``notes``) receives the start and end of every kernel call where the region was compiled for it.
+        Raises InvalidInputError, MemoryLimitError or ExecutionError.
         """
         arrays, plan = self.planned(arrays)
         frame = self.take_frame(plan)
@@ -212,6 +226,20 @@ class NativeStep:
         if status:
             raise ExecutionError(self.failure(status))
         return results
+
+    def notes(self) -> Array:
+        """What ``run`` takes notes in: two words per kernel call, and one that ends the run when it is set."""
+        return np.zeros(2 * len(self.region.calls) + 1, np.int64)
+
+    def run_until(self, arrays: list[Array], stop: Stop, notes: Array | None = None) -> list[Array]:
+        """``run`` that ends with an ExecutionError between two kernel calls when ``stop`` is told so."""
+        notes = self.notes() if notes is None else notes
+        word = notes[-1:]
+        stop.watch(word)
+        try:
+            return self.run(arrays, notes)
+        finally:
+            stop.unwatch(word)
 
     def planned(self, arrays: list[Array]) -> tuple[list[Array], _Plan]:
         """The inputs as the code reads them, and the plan of a run on them."""
@@ -324,6 +352,8 @@ class NativeStep:
 
     def failure(self, status: int) -> str:
         """What went wrong where a call gave a status other than 0."""
+        if status == _STOPPED:
+            return STOPPED
         number, code = status >> _STATUS_BITS, status & ((1 << _STATUS_BITS) - 1)
         reason = _reason(code)
         if 0 <= number < len(self.region.calls):

@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sardonyx.runtime.native import NativeStep
 from sardonyx.runtime.program import ControlStep, Step, Stop
 
@@ -40,10 +38,10 @@ class Profiler:
         start = time.perf_counter_ns()
         if isinstance(step, NativeStep):
             calls = step.region.calls
-            notes = np.zeros(2 * len(calls), np.int64) if step.region.profiled else None
-            results: Sequence[Any] = step.run(values, notes)
+            notes = step.notes()
+            results: Sequence[Any] = step.run(values, notes) if stop is None else step.run_until(values, stop, notes)
             self.note(step.region.name, "NativeStep", start, time.perf_counter_ns())
-            for call, (begin, end) in zip(calls, [] if notes is None else notes.reshape(-1, 2).tolist(), strict=False):
+            for call, (begin, end) in zip(calls, notes[:-1].reshape(-1, 2).tolist(), strict=True):
                 if end:
                     self.note(", ".join(call.nodes) or call.kernel, "Node", begin, end, kernel=call.kernel)
             return results

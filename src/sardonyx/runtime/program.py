@@ -18,7 +18,7 @@ import numpy as np
 
 from sardonyx.dtypes import DType
 from sardonyx.errors import ExecutionError, SardonyxError
-from sardonyx.runtime.native import NativeCode, NativeStep, Team
+from sardonyx.runtime.native import STOPPED, NativeCode, NativeStep, Stop, Team
 from sardonyx.runtime.region import Call, DimOf, ElementOf, InputSpec, OutputSpec, Region, Size, Slot, SymbolSource
 
 __all__ = [
@@ -100,17 +100,10 @@ class PythonStep(HostStep):
     """A host step that runs on onnx's reference implementation, because its operator has no lowering here."""
 
 
-class Stop(Protocol):
-    """Tells a run to end: looked at between steps, and between the trips of a loop."""
-
-    @property
-    def terminate(self) -> bool: ...
-
-
 def check_stop(stop: Stop | None) -> None:
     """Raises ExecutionError where a run was told to end."""
     if stop is not None and stop.terminate:
-        raise ExecutionError("the run was told to end: RunOptions.terminate is set")
+        raise ExecutionError(STOPPED)
 
 
 class ControlStep(ABC):
@@ -252,7 +245,9 @@ class Program:
         that was left out. Raises InvalidInputError, ExecutionError (also where ``stop`` says so) or MemoryLimitError.
         """
         if self._single is not None and observer is None:
-            return self._single.run(values)
+            if stop is None or self.is_body:  # a loop looks at it between its trips, which are short
+                return self._single.run(values)
+            return self._single.run_until(values, stop)
         if self._body is not None and observer is None:
             return _run_region(*self._body, values)
         slots: list[Any] = [None] * (self._size + 1)  # the last one stands for empty names
@@ -270,6 +265,8 @@ class Program:
                 results = observer.run_step(step, arguments, stop)
             elif isinstance(step, ControlStep):
                 results = step.run(arguments, None, stop)
+            elif stop is not None and isinstance(step, NativeStep):
+                results = step.run_until(arguments, stop)
             else:
                 results = step.run(arguments)
             for position, result in zip(writes, results, strict=True):
