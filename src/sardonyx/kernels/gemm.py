@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sardonyx.dtypes import DType
+from sardonyx.kernels.blocks import STRETCH, Unpack
 from sardonyx.kernels.dot import Atom, plain_atom
 from sardonyx.kernels.gemm_grid import BLOCK_TILES, GROUP_PANELS, plan_depth, plan_grid
 from sardonyx.kernels.gemm_tile import AHEAD_STEPS, Level, emit_rest, emit_tile, row_offsets, split_rows
@@ -50,7 +51,8 @@ class Gemm:
     (n must be constant). ``scale`` (alpha, beta, C of Gemm) and then ``epilogue`` run over the loops (batch,) m, n; the
     result goes to ``c_offset``, an expression of the same positions. Buffers: A, B, C, then those of ``scale`` and
     ``epilogue``; i64 arguments: ``sizes`` of its own, then those two's. ``atom`` is the multiply-accumulate (None: of
-    one element of ``dtype``); with a deeper one, B is packed for it.
+    one element of ``dtype``); with a deeper one, B is packed for it. With ``unpack``, B is small integers, packed by
+    bytes, and further buffers follow C's.
     """
 
     m: Dim
@@ -69,6 +71,7 @@ class Gemm:
     b_row: Dim | None = None
     scale: PointProgram | None = None
     atom: Atom | None = None
+    unpack: Unpack | None = None
 
     @property
     def name(self) -> str:
@@ -92,13 +95,16 @@ class _Emitter:
         self.grid = plan_grid(b.target, spec.dtype, spec.m, spec.n, self.steps)
         self.shape = self.grid.shape
         self.type = Type(spec.dtype, self.shape.lanes)
-        longest = plan_depth(b.target, self.shape, spec.dtype)
+        longest = plan_depth(b.target, self.shape, spec.dtype) if spec.unpack is None else STRETCH
         self.depth_blocks: Dim = maximum(ceildiv(self.steps, longest), 1)
         self.depth: Dim = align_up(ceildiv(self.steps, self.depth_blocks), AHEAD_STEPS)
+        if spec.unpack is not None:
+            self.depth = STRETCH
+            self.unpacked = b.local(spec.dtype, GROUP_PANELS * STRETCH * self.shape.columns)
         self.depth_unit = AHEAD_STEPS if isinstance(self.steps, int) and self.steps % AHEAD_STEPS == 0 else 1
         one_pass = isinstance(self.depth_blocks, int) and self.depth_blocks <= 1
         cheap = spec.cost <= REGISTER_EPILOGUE
-        self.in_registers = one_pass and cheap and isinstance(spec.n, int)
+        self.in_registers = one_pass and cheap and isinstance(spec.n, int) and spec.unpack is None
         if isinstance(spec.n, int) and spec.n % self.shape.columns and spec.n > WIDE_PANELS * self.shape.columns:
             self.in_registers = False  # one code for all panels: nothing is masked before the block is stored
         self.copies_a = self.needs_copy()
@@ -141,14 +147,24 @@ class _Emitter:
 
     def task(self) -> None:
         """One task: every depth block over all its tiles and panels."""
-        b, steps = self.b, self.steps
+        b, spec, steps = self.b, self.spec, self.steps
         if self.in_registers:
             self.tiles(b.i64(0), steps if isinstance(steps, int) else self.dim(steps))
             return
         with b.loop(self.dim(self.depth_blocks)) as part:
             start = part * self.dim(self.depth)
+            if spec.unpack is not None:
+                self.unpack(spec.unpack, start)
             self.tiles(start, b.minimum(self.dim(self.depth), self.dim(steps) - start))
         self.finish_block()
+
+    def unpack(self, unpack: Unpack, start: Value) -> None:
+        """Makes floats of the group's panels for one stretch of k."""
+        b, columns = self.b, self.shape.columns
+        depth = b.minimum(self.dim(self.steps) - start, STRETCH)
+        with b.loop(self.last_panel, self.first_panel) as panel:
+            target = self.unpacked.at((panel - self.first_panel) * (STRETCH * columns))
+            unpack.emit(b, panel, columns, self.shape.lanes, start, depth, target)
 
     # -- rows ----------------------------------------------------------------------------------------------------
 
@@ -246,6 +262,9 @@ class _Emitter:
     ) -> tuple[Pointer, Level, Value | None]:
         """Where a panel's stretch of k begins, how k walks it, and which lanes of its last vector exist."""
         spec, width, lanes = self.spec, self.shape.columns, self.shape.lanes
+        if spec.unpack is not None:
+            made = self.unpacked.at((place - self.first_panel) * (STRETCH * width))
+            return made, Level(depth, 1, width, self.depth_unit), None
         if spec.b_row is None:
             return (
                 self.panels.at((place * self.dim(self.steps) + start) * width),
@@ -321,5 +340,6 @@ class _Emitter:
         spec = self.spec
         index = [row, column] if spec.batch is None else [self.batch, row, column]
         position = Position(index, self.shape.lanes, len(index) - 1, mask)
-        (result,) = emit_programs(self.b, (spec.scale, spec.epilogue), position, [value], 3, spec.sizes)
+        first = 3 + (0 if spec.unpack is None else spec.unpack.buffers)
+        (result,) = emit_programs(self.b, (spec.scale, spec.epilogue), position, [value], first, spec.sizes)
         emit_store(self.b, 2, spec.c_dtype, spec.c_offset, result, position)

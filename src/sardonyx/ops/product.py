@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
+from sardonyx.kernels.blocks import Unpack
 from sardonyx.kernels.dot import Atom, plain_atom
 from sardonyx.kernels.gemm import Gemm
 from sardonyx.kernels.gemm_grid import plan_grid
@@ -17,7 +18,7 @@ from sardonyx.kernels.spec import Operand
 from sardonyx.ops.base import Fused, InferContext, LowerContext
 from sardonyx.symbols import Dim, ceildiv, known_equal, minimum, product, symbol
 
-__all__ = ["SUPPORTED", "Matrix", "lower_product", "require_broadcast"]
+__all__ = ["SUPPORTED", "Matrix", "Right", "lower_product", "require_broadcast"]
 
 SUPPORTED = (
     dtypes.float32, dtypes.float64, dtypes.float16, dtypes.bfloat16, dtypes.int32, dtypes.int64, dtypes.uint32,
@@ -99,12 +100,14 @@ class Matrix:
 
 
 @dataclass(frozen=True)
-class _Right:
-    """The right operand as the kernel takes it."""
+class Right:
+    """The right operand as the kernel takes it; ``unpack`` says how to make floats of it, with ``beside`` it."""
 
     operand: Operand
-    batch: Dim
+    batch: Dim = 0
     row: Dim | None = None
+    unpack: Unpack | None = None
+    beside: tuple[Operand, ...] = ()
 
 
 def lower_product(
@@ -119,18 +122,20 @@ def lower_product(
     constant_b: bool,
     scale: Fused | None = None,
     atom: Atom | None = None,
+    right: Right | None = None,
 ) -> None:
     """Emits C = epilogue(scale(A B)) for each element of ``batch``, to which the batches of A and B are broadcast.
 
     A's rows must be evenly spaced with adjacent elements. ``epilogue`` runs over (batch,) m, n: without ``batch``, over
-    m, n. ``atom`` is the multiply-accumulate where it is not that of one element of ``dtype``, A's.
+    m, n. ``atom`` is the multiply-accumulate where it is not that of one element of ``dtype``, A's;
+    ``right`` is B where it lies packed already.
     """
     m, n, k = a.rows, b.columns, a.columns
     atom = atom or plain_atom(dtype)
     sums = atom.sums
     grid = plan_grid(ctx.target, sums, m, n, ceildiv(k, atom.depth))
     slots = Slots()
-    right = _right(ctx, slots, b, batch, grid.shape, m, atom, constant_b)
+    right = right or _right(ctx, slots, b, batch, grid.shape, m, atom, constant_b)
     places: list[Dim] = [symbol("i0"), symbol("i1"), symbol("i2")] if batch else [0, symbol("i0"), symbol("i1")]
     c_offset: Dim = 0
     for place, axes in zip(places, (c.batch, c.row, c.column), strict=True):
@@ -154,10 +159,11 @@ def lower_product(
         b_row=right.row,
         scale=None if scale is None else scale.program,
         atom=atom if atom.depth > 1 else None,
+        unpack=right.unpack,
     )
     spec = replace(spec, sizes=len(slots.sizes))
     fused = [part for part in (scale, epilogue) if part is not None]
-    operands = [a.operand, right.operand, c.operand, *(o for part in fused for o in part.operands)]
+    operands = [a.operand, right.operand, c.operand, *right.beside, *(o for part in fused for o in part.operands)]
     sizes = [*slots.sizes, *(s for part in fused for s in part.sizes)]
     count = product(batch)
     ctx.call(spec, operands, sizes, grid.tasks * count, 2 * m * n * k * count)
@@ -183,7 +189,7 @@ def _right(
     m: Dim,
     atom: Atom,
     constant: bool,
-) -> _Right:
+) -> Right:
     """B packed when the model is loaded, packed now, or taken as it lies."""
     k, n, sums = b.rows, b.columns, atom.sums
     own_batch = b.sizes(b.batch)
@@ -192,7 +198,7 @@ def _right(
     if row is None or column is None:
         raise AssertionError("rows or columns that are not evenly spaced")
     if not constant and few_rows and isinstance(n, int) and column == 1 and b.operand.dtype == sums:
-        return _Right(b.operand, _batch_offset(slots, b, batch), slots.add(row))
+        return Right(b.operand, _batch_offset(slots, b, batch), slots.add(row))
     inner = Slots()
     source = walk(inner, symbol("i0"), own_batch, b.strides(b.batch))
     strides = (inner.add(row), inner.add(column))
@@ -215,4 +221,4 @@ def _right(
     as_packed = replace(
         b, operand=Operand(packed.buffer, sums, (*own_batch,), (*steps,)), batch=tuple(range(len(own_batch)))
     )
-    return _Right(packed, _batch_offset(slots, as_packed, batch))
+    return Right(packed, _batch_offset(slots, as_packed, batch))
