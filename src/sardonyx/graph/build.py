@@ -309,6 +309,8 @@ class GraphBuilder:
             emitter.nodes.append(node)
             return outputs
         schema = require_schema(domain, node.op_type, node.version or 1)
+        if len(node.inputs) < schema.min_inputs <= len(proto.input):
+            node.resize_inputs(schema.min_inputs)  # optional ones that count: those of Loop
         check_node(node, schema)
         node.version = schema.version  # for a deprecated operator, the last that had it
         if domain == "" and node.op_type == "Constant":
