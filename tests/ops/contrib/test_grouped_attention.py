@@ -143,3 +143,10 @@ def test_threads_do_not_change_the_result() -> None:
     one, two = (compiled(model, threads) for threads in (1, 2))
     for a, b in zip(*(p.run([feeds[value.name] for value in p.inputs]) for p in (one, two)), strict=True):
         assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("step", [False, True])
+def test_half_precision(step: bool) -> None:
+    inputs = case([9, 12], 1, 15, rotary=True) if step else case([9, 9], 9, None, rotary=True)
+    narrow = [None if x is None else x.astype(np.float16) if x.dtype == np.float32 else x for x in inputs]
+    compare(narrow, {"do_rotary": 1}, tolerance=1e-2)
