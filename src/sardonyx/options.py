@@ -6,6 +6,7 @@ Settings of ONNX Runtime that have no meaning here (memory patterns, arenas) are
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -267,13 +268,22 @@ def _checked(name: str, value: Any) -> Any:
         case "execution_order":
             return ExecutionOrder(value)
         case "intra_op_num_threads" | "inter_op_num_threads":
-            if not isinstance(value, int) or value < 0:
+            if not isinstance(value, int):
+                raise TypeError(f"{name}: a number of threads is expected, got {value!r}")
+            if value < 0:
                 raise ValueError(f"{name}: a number of threads that is not negative is expected, got {value!r}")
         case "memory_limit":
             if value is not None and (not isinstance(value, int) or value <= 0):
                 raise ValueError(f"memory_limit: a positive number of bytes or None is expected, got {value!r}")
         case "disabled_passes":
             return set(value)
+        case "log_severity_level" | "log_verbosity_level":
+            if not isinstance(value, int):
+                raise TypeError(f"{name}: a level is expected, got {value!r}")
+        case "logid" | "optimized_model_filepath" | "profile_file_prefix":
+            if not isinstance(value, str | os.PathLike):
+                raise TypeError(f"{name}: a text is expected, got {value!r}")
+            return os.fspath(value)
     return value
 
 

@@ -15,6 +15,7 @@ import onnx.parser
 import pytest
 
 import sardonyx
+from sardonyx.inspection import Inspection
 from sardonyx.ops.registry import user_operators
 
 DOMAIN = "com.example"
@@ -133,6 +134,13 @@ def test_what_goes_wrong_names_the_node(function: Any, message: str) -> None:
     made.graph.node[0].name = "culprit"
     with pytest.raises(sardonyx.ExecutionError, match=f"culprit.*{message}"):
         run(made)
+
+
+def test_inspection_says_why_it_is_no_kernel(tmp_path: Path) -> None:
+    sardonyx.register_operator("Twice", DOMAIN, lambda x: 2 * x)
+    onnx.save(model(f"y = {DOMAIN}.Twice(x)"), tmp_path / "m.onnx")
+    (step,) = Inspection(tmp_path / "m.onnx").steps
+    assert (step.kind, step.reason) == ("host", "a Python function is registered for it")
 
 
 def test_registration() -> None:

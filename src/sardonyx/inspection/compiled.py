@@ -20,8 +20,10 @@ from sardonyx.graph import Model, read_model
 from sardonyx.inspection.records import BufferRecord, KernelRecord, PassRecord, StepRecord
 from sardonyx.kernels.spec import Operand
 from sardonyx.lang.host import host_target
+from sardonyx.ops.custom import PythonOperator
 from sardonyx.ops.inference import GraphInfo, infer_graph, node_label
 from sardonyx.ops.lowered import is_hosted
+from sardonyx.ops.registry import foreign_operators
 from sardonyx.ops.registry import record as operator_record
 from sardonyx.passes.pipeline import Pass, optimise
 from sardonyx.passes.rewriting import Rewriter
@@ -42,7 +44,7 @@ class Inspection:
     def __init__(self, model: str | os.PathLike[str]) -> None:
         self.path = Path(model)
         self.target = host_target()
-        self.model: Model = read_model(self.path)
+        self.model: Model = read_model(self.path, custom_ops=foreign_operators())
         self.summary = _summary(self.model)
         optimise(self.model)
         self.info: GraphInfo = infer_graph(self.model.graph)
@@ -53,7 +55,7 @@ class Inspection:
     @cached_property
     def passes(self) -> list[PassRecord]:
         """Every pass in order, on a graph that is read afresh."""
-        model = read_model(self.path)
+        model = read_model(self.path, custom_ops=foreign_operators())
         states = [(len(model.graph), str(model.graph))]
         done: list[Pass] = []
 
@@ -86,7 +88,9 @@ class Inspection:
 
     def _single(self, node: ir.Node) -> StepRecord:
         if is_hosted(node, self.info):
-            return StepRecord("host", (_described(node),), {node.op_type: 1}, "its values are Python objects")
+            own = isinstance(self.info.records[node], PythonOperator)
+            reason = "a Python function is registered for it" if own else "its values are Python objects"
+            return StepRecord("host", (_described(node),), {node.op_type: 1}, reason)
         inputs = [str(self.info.of(value).dtype) for value in node.inputs if value is not None]
         if operator_record(node.op_type, node.domain) is None:
             reason = f"no lowering for {node.domain or 'ai.onnx'}::{node.op_type}"
