@@ -327,6 +327,25 @@ def test_scan(axis: int, direction: int) -> None:
         check(proto, {"x": x, "start": np.zeros(x.shape[1 if axis == 0 else 0], np.float32)})
 
 
+@pytest.mark.parametrize("padding", range(4))
+def test_scan_of_a_constant_that_is_not_aligned(padding: int) -> None:
+    """Weights are where the file has them; native trips go through slices by their distance in memory."""
+    body = graph(
+        [node("Identity", ["s"], ["t"]), node("Sub", ["s", "part"], ["o"])],
+        [tensor("s", None), tensor("part", None)],
+        [tensor("t", None), tensor("o", None)],
+    )
+    rows = rng.standard_normal((500, 4)).astype(np.float32)
+    proto = model(
+        [node("Scan", ["x", "rows"], ["last", "all"], body=body, num_scan_inputs=1)],
+        [tensor("x", ["n", 4])],
+        [tensor("last", None), tensor("all", None)],
+        {"rows": rows},
+    )
+    proto.doc_string = "x" * padding
+    check(proto, {"x": X})
+
+
 def test_scan_of_nothing_and_of_unlike_lengths() -> None:
     body = graph([node("Add", ["p", "q"], ["o"])], [tensor("p", None), tensor("q", None)], [tensor("o", None)])
     proto = model(

@@ -155,7 +155,7 @@ class ScanStep(ControlStep):
         array = np.asarray(value)
         if not -array.ndim <= axis < array.ndim:
             self.fail(f"axis {axis} is outside of a scan input of shape {array.shape}")
-        return np.ascontiguousarray(np.moveaxis(array, axis, 0))
+        return np.require(np.moveaxis(array, axis, 0), requirements=["C", "A"])  # native code advances through it
 
 
 def _placed(stack: Array, axis: int, direction: int) -> Array:

@@ -32,3 +32,17 @@ def numbered_pool(node: ir.Node, emit: Emitter) -> Sequence[ir.Value] | None:
     replace_inputs(node, [tokens])
     set_attributes(node, {"pool_int64s": [numbers[text] for text in texts]})
     return None
+
+
+@upgrade("OneHotEncoder", before=2, domain=ML)
+def numbered_categories(node: ir.Node, emit: Emitter) -> Sequence[ir.Value] | None:
+    """Strings become the numbers of their categories, the others -1, where those are no error."""
+    texts = list(node.attributes["cats_strings"].value) if "cats_strings" in node.attributes else []
+    if not texts or node.attributes.get_int("zeros", 1) == 0 or len(set(texts)) < len(texts):
+        return None
+    data = input_at(node, 0)
+    if data.dtype != ir.DataType.STRING:
+        return None
+    places = list(range(len(texts)))
+    numbers = emit.op("LabelEncoder", data, domain=ML, keys_strings=texts, values_int64s=places, default_int64=-1)
+    return [emit.op("OneHotEncoder", numbers, domain=ML, cats_int64s=places)]

@@ -59,9 +59,8 @@ class _Table:
         """The values of an array of keys."""
         if self.keys.dtype == object:
             get, default = self.by_text.get, self.default
-            found = np.empty(x.size, self.values.dtype)
-            found[:] = [get(item, default) for item in x.reshape(-1).tolist()]
-            return found.reshape(x.shape)
+            found = [get(item, default) for item in x.reshape(-1).tolist()]
+            return np.array(found, self.values.dtype).reshape(x.shape)
         keys, values = self.ordered
         place = np.searchsorted(keys, x)
         hit = place < len(keys)
