@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -35,29 +35,46 @@ class TextStep(NativeStep):
 
     def run(self, arrays: list[Array], profile: Array | None = None) -> list[Array]:
         """As ``NativeStep.run``; strings are arrays of ``str``."""
-        fresh: dict[str, int] = {}
+        handles = _Handles(self._known)
         arrays = list(arrays)
         for k in self._text_inputs:
-            arrays[k] = self._interned(arrays[k], fresh, self.inputs[k])
+            arrays[k] = handles.of(arrays[k], self.inputs[k])
         results = super().run(arrays, profile)
-        texts = np.concatenate([self._texts, _objects(tuple(fresh))]) if fresh else self._texts
+        texts = np.concatenate([self._texts, _objects(handles.fresh)]) if handles.fresh else self._texts
         for k in self._text_outputs:
             results[k] = texts[results[k].reshape(-1)].reshape(results[k].shape)
         return results
 
-    def _interned(self, array: Array, fresh: dict[str, int], name: str) -> Array:
-        """The handles of an array of strings; those that are new are added to ``fresh``."""
-        if array.dtype.kind not in "OSUT":
-            raise InvalidInputError(f"value {name!r}: expected strings, got {array.dtype}")
-        known, first = self._known, len(self._known)
-        handles = np.empty(array.size, np.int64)
-        for place, item in enumerate(array.reshape(-1).tolist()):
-            text = item.decode() if isinstance(item, bytes) else item
-            if not isinstance(text, str):
-                raise InvalidInputError(f"value {name!r}: expected strings, got {type(item).__name__}")
-            handle = known.get(text)
-            handles[place] = fresh.setdefault(text, first + len(fresh)) if handle is None else handle
-        return handles.reshape(array.shape)
+
+class _Handles(dict[Any, int]):
+    """The handles of a run's strings; those that the region does not know are listed in ``fresh`` as they come."""
+
+    def __init__(self, known: Mapping[str, int]) -> None:
+        super().__init__()
+        self.fresh: list[str] = []
+        self._known = known
+
+    def __missing__(self, item: Any) -> int:
+        text = item.decode() if isinstance(item, bytes) else item
+        if not isinstance(text, str):
+            raise TypeError(f"a {type(item).__name__} is no string")
+        handle = self._known.get(text)
+        if handle is None and text is not item:
+            handle = self[text]
+        if handle is None:
+            handle = len(self._known) + len(self.fresh)
+            self.fresh.append(text)
+        self[item] = handle
+        return handle
+
+    def of(self, array: Array, name: str) -> Array:
+        """The handles of an array of strings."""
+        items = array.reshape(-1).tolist()
+        try:
+            numbers = np.fromiter(map(self.__getitem__, items), np.int64, len(items))
+        except (TypeError, UnicodeDecodeError) as error:
+            raise InvalidInputError(f"value {name!r}: expected strings, got {array.dtype} ({error})") from error
+        return numbers.reshape(array.shape)
 
 
 def _objects(texts: Sequence[str]) -> Array:
