@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import multiprocessing
 import pickle
 import threading
@@ -166,6 +167,26 @@ def test_asynchronous_run(engine) -> None:
     assert "x" in error
     with pytest.raises(ValueError, match="missing"):
         session.run_async(["y"], {}, callback, None)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_inner_objects(engine) -> None:
+    """What programs do that go below the public classes."""
+    state = importlib.import_module(f"{engine.__name__}.capi._pybind_state")
+    device = state.OrtDevice(state.OrtDevice.cpu(), state.OrtDevice.default_memory(), 0)
+    session = engine.InferenceSession(models.mlp().SerializeToString())
+    value = state.OrtValue.ortvalue_from_numpy(X, device)
+    binding = state.SessionIOBinding(session._sess)
+    binding.bind_ortvalue_input("x", value)
+    binding.bind_output("y", device)
+    session._sess.run_with_iobinding(binding, None)
+    np.testing.assert_allclose(binding.get_outputs()[0].numpy(), expected(), rtol=1e-5)
+    binding.bind_input("x", device, np.float32, [2, 8], X.ctypes.data)
+    binding.bind_input("x", X)
+    session._sess.run_with_iobinding(binding, None)
+    found = session._sess.run_with_ort_values({"x": value}, ["y"], state.RunOptions())
+    assert isinstance(found, state.OrtValueVector)
+    np.testing.assert_allclose(found[0].numpy(), expected(), rtol=1e-5)
 
 
 def test_vectors() -> None:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from sardonyx.errors import InvalidInputError, UnreadableInputError
 from sardonyx.options import RunOptions
-from sardonyx.session.devices import check_device
+from sardonyx.session.devices import OrtDevice, check_device
+from sardonyx.session.inner import InnerSession
 from sardonyx.session.values import OrtValue, OrtValueVector, element_type_of
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ class IOBinding:
     value in each run. Devices other than the CPU raise RuntimeError when they are bound.
     """
 
-    def __init__(self, session: InferenceSession) -> None:
-        self._session = session
+    def __init__(self, session: InferenceSession | InnerSession) -> None:
+        self._session = session = session.session if isinstance(session, InnerSession) else session
         self._input_names = {v.name for v in (*session.get_inputs(), *session.get_overridable_initializers())}
         self._output_names = {v.name for v in session.get_outputs()}
         self._inputs: dict[str, Any] = {}
@@ -41,11 +42,16 @@ class IOBinding:
         """An array (not copied), or anything else that ``run`` takes."""
         self._inputs[self._input(name)] = arr_on_cpu
 
-    def bind_input(
-        self, name: str, device_type: str, device_id: int, element_type: Any, shape: Sequence[int], buffer_ptr: int
-    ) -> None:
-        """Memory at an address, which must stay valid: row-major, of this shape and type."""
-        check_device(device_type, device_id)
+    def bind_input(self, name: str, *place: Any) -> None:
+        """Memory at an address, which must stay valid: row-major, of this shape and type.
+
+        ``place`` is a device (a name and a number, or an OrtDevice), an element type, a shape and an address; or one
+        array.
+        """
+        if len(place) == 1:
+            return self.bind_cpu_input(name, place[0])
+        device, (element_type, shape, buffer_ptr) = place[:-3], place[-3:]
+        check_device(*device)
         self._inputs[self._input(name)] = _at_address(buffer_ptr, shape, element_type)
 
     def bind_ortvalue_input(self, name: str, ortvalue: OrtValue) -> None:
@@ -63,7 +69,7 @@ class IOBinding:
     def bind_output(
         self,
         name: str,
-        device_type: str = "cpu",
+        device_type: str | OrtDevice = "cpu",
         device_id: int = 0,
         element_type: Any = None,
         shape: Sequence[int] | None = None,

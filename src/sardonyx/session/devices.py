@@ -36,8 +36,26 @@ _VENDORS = {
 class OrtDevice:
     """A kind of device and its number; only ``cpu`` can hold values here."""
 
-    def __init__(self, device_type: int, mem_type: int, vendor_id: int, device_id: int) -> None:
-        self._fields = (device_type, mem_type, vendor_id, device_id)
+    def __init__(self, device_type: int, mem_type: int, *numbers: int) -> None:
+        """``numbers`` are the device's, or its vendor's and its own."""
+        if len(numbers) not in (1, 2):
+            raise TypeError("OrtDevice takes a type, a kind of memory, possibly a vendor, and a number")
+        self._fields = (device_type, mem_type, numbers[0] if len(numbers) == 2 else 0, numbers[-1])
+
+    @staticmethod
+    def cpu() -> int:
+        """The type of a processor."""
+        return _TYPES["cpu"]
+
+    @staticmethod
+    def cuda() -> int:
+        """The type of a GPU."""
+        return _TYPES["cuda"]
+
+    @staticmethod
+    def default_memory() -> int:
+        """The ordinary memory of a device."""
+        return 0
 
     @staticmethod
     def make(ort_device_name: str, device_id: int, vendor_id: int = -1) -> OrtDevice:
@@ -61,9 +79,10 @@ class OrtDevice:
         return self._fields[3]
 
 
-def check_device(device: str, device_id: int = 0) -> None:
+def check_device(device: str | OrtDevice, device_id: int = 0) -> None:
     """Raises RuntimeError unless the device is the processor, ValueError for an unknown name."""
-    if OrtDevice.make(device.lower(), device_id).device_type():
+    made = device if isinstance(device, OrtDevice) else OrtDevice.make(device.lower(), device_id)
+    if made.device_type():
         raise RuntimeError(f"Can't allocate memory on {device}:{device_id}: values live in the memory of the CPU only")
 
 

@@ -27,6 +27,7 @@ from sardonyx.session.values import OrtValue
 if TYPE_CHECKING:
     from sardonyx.graph import ModelSource
     from sardonyx.session.binding import IOBinding
+    from sardonyx.session.inner import InnerSession
 
 __all__ = ["InferenceSession"]
 
@@ -320,6 +321,12 @@ class InferenceSession:
         made = self.__copy__()
         made._options = copy.deepcopy(self._options, memo)
         return made
+
+    @property
+    def _sess(self) -> InnerSession:
+        from sardonyx.session.inner import InnerSession
+
+        return InnerSession(self)
 
     @property
     def program(self) -> Program:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sardonyx import dtypes
 from sardonyx.errors import InvalidInputError, UnreadableInputError
 from sardonyx.runtime.address import address_of
-from sardonyx.session.devices import OrtMemoryInfo, check_device
+from sardonyx.session.devices import OrtDevice, OrtMemoryInfo, check_device
 from sardonyx.session.dlpack import array_from, capsule_of
 from sardonyx.session.sparse import SparseTensor
 
@@ -30,7 +30,12 @@ class OrtValue:
 
     @classmethod
     def ortvalue_from_numpy(
-        cls, numpy_obj: npt.NDArray[Any], /, device_type: str = "cpu", device_id: int = 0, vendor_id: int = -1
+        cls,
+        numpy_obj: npt.NDArray[Any],
+        /,
+        device_type: str | OrtDevice = "cpu",
+        device_id: int = 0,
+        vendor_id: int = -1,
     ) -> OrtValue:
         """A tensor over an array. Raises RuntimeError for a device other than the CPU."""
         check_device(device_type, device_id)
@@ -52,7 +57,7 @@ class OrtValue:
         cls,
         shape: Sequence[int],
         element_type: Any,
-        device_type: str = "cpu",
+        device_type: str | OrtDevice = "cpu",
         device_id: int = 0,
         vendor_id: int = -1,
         memory_info: OrtMemoryInfo | None = None,
