@@ -117,3 +117,14 @@ def test_profile_times_kernels_and_python_steps(mixed: Path) -> None:
     assert any(time.name == "python Erf" for time in times)
     assert all(time.seconds >= 0 for time in times)
     assert sum(time.seconds for time in times) > 0
+
+
+def test_operators_outside_the_standard(tmp_path: Path) -> None:
+    """They are read as a session reads them, and the passes show what became of them."""
+    from ops.contrib.oracle import node_model, numbers
+
+    path = tmp_path / "model.onnx"
+    onnx.save(node_model("BiasGelu", [numbers(2, 3), numbers(3)], {}), path)
+    inspection = Inspection(path)
+    assert inspection.passes[0].name == "composites"
+    assert [step.kind for step in inspection.steps] == ["native"]

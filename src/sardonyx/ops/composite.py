@@ -46,7 +46,12 @@ class Composite(Reducible):
     """An operator that is always expanded. ``inputs`` are the fewest and the most that it takes, the last of which is
     None for any number."""
 
+    any_rank = True
     inputs: ClassVar[tuple[int, int | None]] = (1, 1)
+
+    def infer(self, ctx: InferContext) -> Sequence[TensorInfo] | None:
+        """Before it is expanded, only what the model declares of its outputs is known."""
+        return None
 
 
 class Builder(ABC):

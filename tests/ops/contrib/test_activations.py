@@ -44,3 +44,12 @@ def test_bias_split_gelu() -> None:
     left, right = np.split(x + bias, 2, axis=-1)
     want = left * torch.nn.functional.gelu(torch.from_numpy(right)).numpy()
     check("BiasSplitGelu", [x, bias], expected=[want], fixed=[0])
+
+
+def test_scaled_silu() -> None:
+    check("ScaledSiLU", [numbers(3, 7)], {"alpha": 3.0})
+    check("ScaledSiLU", [numbers(3, 7), np.array(2.0, np.float32)], {"alpha": 3.0})
+
+
+def test_gated_add() -> None:
+    check("GatedAdd", [numbers(3, 7), numbers(3, 7) * 2, numbers(3, 1)])

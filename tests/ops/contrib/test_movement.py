@@ -23,6 +23,8 @@ CASES: list[tuple[str, list[Any], dict[str, Any], list[int]]] = [
     ("GatherND", [numbers(3, 4, 5), np.array([[0, 1], [2, 3]], np.int32)], {}, [1]),
     ("GridSample", [numbers(2, 3, 5, 6), numbers(2, 4, 3, 2, low=-1, high=1)], {"padding_mode": "border"}, []),
     ("GridSample", [numbers(2, 3, 5, 6), numbers(2, 4, 3, 2, low=-1, high=1)], {"mode": "bicubic"}, []),
+    ("UnfoldTensor", [numbers(2, 9, 3)], {"dim": 1, "size": 3, "step": 2}, []),
+    ("UnfoldTensor", [numbers(2, 9)], {"size": 4}, []),
     ("SampleOp", [numbers(3, 4)], {}, []),
     ("CDist", [numbers(5, 7), numbers(4, 7)], {"metric": "euclidean"}, []),
     ("CDist", [numbers(5, 7, dtype=np.float64), numbers(4, 7, dtype=np.float64)], {"metric": "sqeuclidean"}, []),
@@ -69,3 +71,8 @@ def test_hash_of_strings(attributes: dict[str, int]) -> None:
     (got,) = program.run([x])
     assert got.dtype == want.dtype
     np.testing.assert_array_equal(got, want)
+
+
+def test_unique() -> None:
+    x = np.array([3, 1, 3, 2, 1, 7], np.float32)
+    check("Unique", [x], outputs=(True, True, True))

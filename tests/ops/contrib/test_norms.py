@@ -120,3 +120,9 @@ def test_bias_softmax(x: tuple[int, ...], bias: tuple[int, ...], axis: int, inne
     total = torch.from_numpy((data + added).reshape(int(np.prod(x[:axis])), -1))
     want = torch.softmax(total, -1).numpy().reshape(x)
     check("BiasSoftmax", [data, added], {"axis": axis, "is_inner_broadcast": inner}, expected=[want])
+
+
+@pytest.mark.parametrize("activation", ["silu", "swish", "sigmoid"])
+def test_gated_rms_norm(activation: str) -> None:
+    inputs = [numbers(2, 3, 24), numbers(8), numbers(2, 3, 24)[::-1].copy()]
+    check("GatedRMSNorm", inputs, {"activation": activation}, fixed_last=True, constant=[1])

@@ -117,3 +117,28 @@ class BiasSplitGelu(Composite):
             b.fail(f"the last dimension of input 0 must be even, got {width}")
         left, right = b.split(b.op("Add", x, b.of_rank(1, 1)), 2, width // 2, width // 2)
         return (b.op("Mul", left, b.op("Gelu", right)),)
+
+
+@op("ScaledSiLU", MICROSOFT)
+class ScaledSiLU(Composite):
+    """y * sigmoid(y) of y = alpha * x, or of input 1 times x."""
+
+    inputs = (1, 2)
+    alpha: float = 1.0
+
+    def expand(self, b: Builder) -> Sequence[ir.Value]:
+        x, scale = b.input(0), b.optional(1)
+        factor = b.number(self.alpha, x) if scale is None else b.cast(scale, b.dtype(x))
+        return (silu(b, b.op("Mul", x, factor)),)
+
+
+@op("GatedAdd", MICROSOFT)
+class GatedAdd(Composite):
+    """x + gate * y"""
+
+    inputs = (3, 4)
+
+    def expand(self, b: Builder) -> Sequence[ir.Value]:
+        if b.optional(3) is not None:
+            b.unsupported("weights of the gate")
+        return (b.op("Add", b.input(0), b.op("Mul", b.input(1), b.input(2))),)

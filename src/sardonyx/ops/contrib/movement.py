@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import onnx_ir as ir
 
 from sardonyx import dtypes
@@ -108,6 +109,27 @@ class GridSample(Composite):
         attributes = {"align_corners": self.align_corners, "padding_mode": self.padding_mode}
         inputs = [b.of_rank(0, 4), b.of_rank(1, 4)]
         return b.ops("GridSample", inputs, attributes={**attributes, "mode": modes[self.mode]})
+
+
+@op("UnfoldTensor", MICROSOFT)
+class UnfoldTensor(Composite):
+    """Windows of ``size`` elements along a dimension, ``step`` apart; a window becomes the last dimension."""
+
+    size: int
+    dim: int = -1
+    step: int = 1
+
+    def expand(self, b: Builder) -> Sequence[ir.Value]:
+        x, rank = b.input(0), b.rank(b.input(0))
+        if not -rank <= self.dim < rank or self.size < 1 or self.step < 1:
+            b.fail(f"windows of {self.size} elements {self.step} apart along dimension {self.dim} of {rank}")
+        axis = self.dim % rank
+        last = b.op("Squeeze", b.op("Sub", b.size(x, axis), b.ints(self.size - 1)), b.ints(0))
+        starts = b.op("Range", b.constant(np.array(0)), last, b.constant(np.array(self.step)))
+        places = b.op("Add", b.unsqueeze(starts, 1), b.ints(*range(self.size)))
+        windows = b.op("Gather", x, places, axis=axis)
+        order = [place for place in range(rank + 1) if place != axis + 1]
+        return (b.transpose(windows, *order, axis + 1),)
 
 
 @op("SampleOp", MICROSOFT)

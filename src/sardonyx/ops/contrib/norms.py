@@ -183,3 +183,27 @@ class BiasSoftmax(Composite):
             return (b.op("Softmax", total, axis=-1),)
         flat = b.op("Flatten", total, axis=axis)
         return (b.op("Reshape", b.op("Softmax", flat, axis=-1), b.op("Shape", x)),)
+
+
+@op("GatedRMSNorm", MICROSOFT)
+class GatedRMSNorm(Composite):
+    """RMSNormalization of groups of adjacent elements, as many as the scale has, times an activation of the gate."""
+
+    inputs = (3, 3)
+    activation: str = "silu"
+    epsilon: float = 1e-5
+
+    def expand(self, b: Builder) -> Sequence[ir.Value]:
+        x, scale, gate = b.input(0), b.of_rank(1, 1), b.input(2)
+        if self.activation not in ("silu", "swish", "sigmoid"):
+            b.fail(f"attribute 'activation' must be silu, swish or sigmoid, got {self.activation!r}")
+        width = b.known(b.shape(scale)[0], "the size of the scale")
+        hidden = b.known(b.shape(x)[-1], "the hidden size")
+        if width < 1 or hidden % width:
+            b.fail(f"{hidden} elements are not whole groups of {width}")
+        groups = b.reshape(x, *[0] * (b.rank(x) - 1), hidden // width, width)
+        result = b.reshape(
+            b.op("RMSNormalization", groups, scale, axis=-1, epsilon=self.epsilon), *[0] * (b.rank(x) - 1), hidden
+        )
+        factor = b.op("Sigmoid", gate) if self.activation == "sigmoid" else silu(b, gate)
+        return (b.op("Mul", result, factor),)
