@@ -84,6 +84,14 @@ for mode in ("nearest", "linear", "cubic"):
         [floats(1, 2, 4, 5), None, None, i64(1, 2, 2, 9)],
         mode=mode,
     )
+SCALES = [np.array(s, f32) for s in ((1, 1, 2.5, 0.6), (1, 1, 1, 3), (1, 1, 0.5, 1.2))]
+for mode in ("nearest", "linear", "cubic"):
+    each("Resize", *([floats(1, 2, 4, 5), None, scales] for scales in SCALES), mode=mode)
+    each("Resize", *([floats(1, 2, 4, 5), None, scales[2:]] for scales in SCALES), mode=mode, axes=[2, 3])
+each("Resize", *([floats(1, 2, 9, 8), None, scales] for scales in SCALES), mode="linear", antialias=1)
+for kind in (f32, np.float64):
+    each("Range", *([np.array(n, kind) for n in t] for t in ((0.5, 7, 0.25), (3, -1, -0.5), (1, 0, 1), (0, 8, 3))))
+each("OneHot", *([i64(0, 3, -1), np.array(depth, f32), floats(2)] for depth in (5, 1, 7)))
 each(
     "Resize",
     [floats(1, 2, 4, 5), None, None, i64(7, 8)],
@@ -98,9 +106,10 @@ def model(case: Case) -> onnx.ModelProto:
     """The node, where only the number of sizes or places is known ahead."""
     made = case.model()
     for value in made.graph.input:
-        if value.type.tensor_type.elem_type == onnx.TensorProto.INT64:
-            array = case.feeds()[value.name]
-            value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, onnx.TensorProto.INT64, array.shape))
+        array = case.feeds()[value.name]
+        if array.dtype == np.int64 or (case.op, value.name) == ("Resize", "x2"):
+            kind = value.type.tensor_type.elem_type
+            value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, kind, array.shape))
     return made
 
 

@@ -39,8 +39,8 @@ def accumulator(dtype: DType) -> DType:
 class TableSpec:
     """How output places map to source places, and how neighbours are weighed: the attributes of Resize.
 
-    ``scale`` is the number given by the model, or None where it follows from sizes; ``roi`` is the dtype of the
-    region input and the places of start and end in it.
+    ``scale`` is the number given by the model, or None where it follows from sizes, or stands at place ``scales`` of a
+    float32 input; ``roi`` is the dtype of the region input and the places of start and end in it.
     """
 
     mode: str
@@ -51,6 +51,7 @@ class TableSpec:
     cubic_a: float = -0.75
     scale: float | None = None
     roi: tuple[DType, int, int] | None = None
+    scales: int | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class ResampleTable:
     ``source``, ``out`` and ``taps`` are ints or ``s0, s1 ...``. Without a scale in ``spec`` it is the least (``aspect``
     not_larger) or the greatest of the ratios in ``pairs`` (sizes before and after), or out / source. A place of -1 says
     that the output lies outside the source and takes the extrapolation value. Buffers: 0 places, 1 weights, 2 the
-    region of interest, if there is one.
+    region of interest, if there is one, and last the scales, if they are read.
     """
 
     spec: TableSpec
@@ -96,6 +97,8 @@ class ResampleTable:
     def _scale(self, b: KernelBuilder, source: Value, out: Value) -> Value:
         if self.spec.scale is not None:
             return b.const(self.spec.scale, F64)
+        if self.spec.scales is not None:
+            return b.buffer(2 if self.spec.roi is None else 3, dtypes.float32).load(self.spec.scales).to(F64)
         ratios = [_dim(b, want).to(F64) / _dim(b, have).to(F64) for have, want in self.pairs]
         if ratios:
             return reduce(b.minimum if self.aspect == "not_larger" else b.maximum, ratios)

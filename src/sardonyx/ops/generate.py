@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import onnx_ir as ir
 
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
@@ -16,6 +17,7 @@ from sardonyx.kernels.point import Load, PointProgram
 from sardonyx.kernels.slots import Slots
 from sardonyx.ops.axes import unknown
 from sardonyx.ops.base import Anchor, IndexContext, Indexed, InferContext, LowerContext, Op, Read
+from sardonyx.ops.composite import Builder, Reducible
 from sardonyx.ops.registry import op
 from sardonyx.ops.steps import steps_between
 from sardonyx.ops.values import carried, integers, scalar_integer, size_from, sizes_input
@@ -122,7 +124,7 @@ class EyeLike(Anchor):
 
 
 @op("OneHot")
-class OneHotOp(Anchor):
+class OneHotOp(Anchor, Reducible):
     """A new dimension of size ``depth`` (input 1) at ``axis``: values[1] (input 2) at the index of input 0, values[0]
     elsewhere.
     """
@@ -164,6 +166,15 @@ class OneHotOp(Anchor):
     def lowers(self, ctx: InferContext) -> bool:
         return self._depth(ctx) is not None
 
+    def expands(self, ctx: InferContext) -> bool:
+        depth = ctx.input(1)
+        return depth.dtype is not None and depth.dtype.is_float
+
+    def expand(self, b: Builder) -> Sequence[ir.Value]:
+        """A depth that is a float becomes an integer, which a run can read."""
+        depth = b.cast(b.input(1), dtypes.int64)
+        return (b.op("OneHot", b.input(0), depth, b.input(2), axis=self.axis),)
+
     def lower(self, ctx: LowerContext) -> None:
         indices, values, target, slots = ctx.contiguous(0), ctx.contiguous(2), ctx.output(), Slots()
         axis = self.axis % target.rank
@@ -173,7 +184,7 @@ class OneHotOp(Anchor):
 
 
 @op("Range")
-class Range(Anchor):
+class Range(Anchor, Reducible):
     """``start, start + delta ...`` below ``limit`` (inputs 0, 2 and 1)."""
 
     sized_by = (0, 1, 2)
@@ -187,14 +198,35 @@ class Range(Anchor):
             few = count if isinstance(count, int) and count <= 64 else None
             values = None if few is None else [start + k * delta for k in range(few)]
             return (carried(dtype, (count,), values),)
-        constants = [ctx.const(index) for index in range(3)]
-        known = [c.reshape(-1)[0] for c in constants if c is not None and c.size == 1]
-        if len(known) < 3:
+        known = self._numbers(ctx)
+        if known is None:
             return (TensorInfo(dtype, (ctx.fresh("range"),)),)
-        first, last, step = (float(v) for v in known)
-        if step == 0 or not all(map(math.isfinite, (first, last, step))):
+        first, last, step = known
+        if step == 0 or not all(map(math.isfinite, known)):
             ctx.fail(f"start {first}, limit {last} and delta {step} make no range")
         return (TensorInfo(dtype, (max(0, math.ceil((last - first) / step)),)),)
+
+    def _numbers(self, ctx: InferContext) -> tuple[float, float, float] | None:
+        """Start, limit and delta where they are constants."""
+        constants = [ctx.const(index) for index in range(3)]
+        known = [float(c.reshape(-1)[0]) for c in constants if c is not None and c.size == 1]
+        return (known[0], known[1], known[2]) if len(known) == 3 else None
+
+    def lowers(self, ctx: InferContext) -> bool:
+        return self._numbers(ctx) is not None or all(scalar_integer(ctx, index) is not None for index in range(3))
+
+    def expands(self, ctx: InferContext) -> bool:
+        dtype = ctx.input(0).dtype
+        return dtype is not None and dtype.is_float
+
+    def expand(self, b: Builder) -> Sequence[ir.Value]:
+        """Numbers that a run computes: their count is computed before, as an integer that the next step can read."""
+        start, limit, delta = (b.cast(b.input(index), dtypes.float64) for index in range(3))
+        steps = b.op("Ceil", b.op("Div", b.op("Sub", limit, start), delta))
+        one = b.constant(np.array(1, np.int64))
+        count = b.op("Max", b.cast(steps, dtypes.int64), b.constant(np.array(0, np.int64)))
+        places = b.cast(b.op("Range", b.constant(np.array(0, np.int64)), count, one), dtypes.float64)
+        return (b.cast(b.op("Add", b.op("Mul", places, delta), start), b.dtype(b.input(0))),)
 
     def lower(self, ctx: LowerContext) -> None:
         target, slots = ctx.output(), Slots()

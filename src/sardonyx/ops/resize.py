@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from functools import reduce
 
 import numpy as np
+import onnx_ir as ir
 
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
@@ -20,6 +21,7 @@ from sardonyx.kernels.slots import Slots
 from sardonyx.kernels.spec import Operand
 from sardonyx.ops.axes import distinct_axes, memory_order, unknown
 from sardonyx.ops.base import Anchor, InferContext, LowerContext
+from sardonyx.ops.composite import Builder, Reducible
 from sardonyx.ops.registry import op
 from sardonyx.ops.values import sizes_input
 from sardonyx.symbols import Dim, ceildiv, divide_exact, maximum, minimum, product, symbol
@@ -42,7 +44,7 @@ class _Axis:
     """What happens to one axis: its size before and after, and its scale.
 
     That is the number ``scale``, or else the least or greatest of the ratios ``pairs`` (sizes before and after), or
-    else ``out / source``.
+    else ``out / source``; or it is ``read`` from the input when the model runs.
     """
 
     axis: int
@@ -51,6 +53,7 @@ class _Axis:
     out: Dim
     scale: float | None
     pairs: tuple[tuple[Dim, Dim], ...] = ()
+    read: bool = False
 
 
 def _scaled(size: Dim, scale: float) -> Dim:
@@ -64,7 +67,7 @@ def _scaled(size: Dim, scale: float) -> Dim:
 
 
 @op("Resize")
-class Resize(Anchor):
+class Resize(Anchor, Reducible):
     """The input sampled anew along ``axes``, by ``scales`` (input 2) or to ``sizes`` (input 3)."""
 
     sized_by = (3,)
@@ -102,6 +105,21 @@ class Resize(Anchor):
         """Whether an optional input is there; older models pass an empty tensor for an omitted one."""
         info = ctx.optional(index)
         return info is not None and info.shape != (0,)
+
+    def expands(self, ctx: InferContext) -> bool:
+        return self._given(ctx, 2) and not self._given(ctx, 3) and ctx.const(2) is None
+
+    def expand(self, b: Builder) -> Sequence[ir.Value]:
+        """Scales that a run computes: the sizes are computed from them before, as integers that the next step reads."""
+        data, scales = b.input(0), b.input(2)
+        sizes = b.op("Shape", data)
+        if self.axes is not None:
+            sizes = b.op("Gather", sizes, b.ints(*(axis % b.rank(data) for axis in self.axes)))
+        scaled = b.op("Floor", b.op("Mul", b.cast(sizes, dtypes.float32), scales))
+        given = {name.name: getattr(self, name.name) for name in fields(self)}
+        attributes = {name: value for name, value in given.items() if value is not None}
+        inputs = (data, b.optional(1), scales, b.cast(scaled, dtypes.int64))
+        return (b.op("ResizeRead", *inputs, domain="sardonyx", **attributes),)
 
     def _plan(self, ctx: InferContext) -> tuple[_Axis, ...] | None:
         """The resized axes in order; None where sizes depend on data."""
@@ -188,6 +206,8 @@ class Resize(Anchor):
             self._lower_sums(ctx, plan)
 
     def _unchanged(self, axis: _Axis) -> bool:
+        if axis.read:
+            return False
         whole = not axis.pairs if axis.scale is None else math.isclose(axis.scale, 1.0)
         return whole and axis.source == axis.out and self.coordinate_transformation_mode != "tf_crop_and_resize"
 
@@ -209,6 +229,9 @@ class Resize(Anchor):
             axis.scale,
             roi,
         )
+        if axis.read:
+            operands.append(ctx.contiguous(2))
+            spec = replace(spec, scales=axis.place)
         taps, slots = self._taps(axis), Slots()
         places, weights = ctx.scratch(dtypes.int64, axis.out * taps), ctx.scratch(dtype, axis.out * taps)
         pairs = tuple((slots.add(have), slots.add(want)) for have, want in axis.pairs)
@@ -238,7 +261,7 @@ class Resize(Anchor):
 
         Nearest does that when it enlarges by a whole number n, and output o lies nearest to source o // n.
         """
-        count = divide_exact(axis.out, axis.source)
+        count = divide_exact(axis.out, axis.source) if not axis.read else None
         if self.mode != "nearest" or not isinstance(count, int) or axis.scale not in (None, float(count)):
             return 0
         centred = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel")
@@ -311,3 +334,34 @@ class Resize(Anchor):
             kernel = Resample(source.dtype, result.dtype, compute, sizes[0], sizes[1], sizes[2], sizes[3], outside)
             ctx.call(kernel, [source, places, weights, result], slots.sizes, Resample.tasks(outer, axis.out, inner))
             source = result
+
+
+@op("ResizeRead", "sardonyx")
+class ResizeRead(Resize):
+    """Resize by scales (input 2) that only a run knows, to the sizes (input 3) that follow from them."""
+
+    antialias: int = 0
+    axes: tuple[int, ...] | None = None
+    coordinate_transformation_mode: str = "half_pixel"
+    cubic_coeff_a: float = -0.75
+    exclude_outside: int = 0
+    extrapolation_value: float = 0.0
+    keep_aspect_ratio_policy: str = "stretch"
+    mode: str = "nearest"
+    nearest_mode: str = "round_prefer_floor"
+
+    def expands(self, ctx: InferContext) -> bool:
+        return False
+
+    def _plan(self, ctx: InferContext) -> tuple[_Axis, ...] | None:
+        shape, sizes = ctx.input(0).shape, sizes_input(ctx, 3, "sizes")
+        if shape is None or sizes is None:
+            return None
+        axes = tuple(range(len(shape))) if self.axes is None else distinct_axes(ctx, self.axes, len(shape))
+        self._check_count(ctx, "scales", len(sizes), axes)
+        scales = ctx.input(2)
+        if scales.dtype is not dtypes.float32 or scales.shape is None or len(scales.shape) != 1:
+            ctx.fail(f"the scales must be float32 of rank 1, got {scales.dtype} of shape {scales.shape}")
+        ctx.require_equal(scales.shape[0], len(axes), f"{scales.shape[0]} scales for {len(axes)} axes")
+        plan = enumerate(zip(axes, sizes, strict=True))
+        return tuple(_Axis(axis, place, shape[axis], size, None, read=True) for place, (axis, size) in plan)
