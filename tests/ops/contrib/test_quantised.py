@@ -136,3 +136,17 @@ def test_convolution(channels_last: int) -> None:
     inputs = [x, scale(0.03), zero("uint8"), w, scale(0.02), np.array(0, np.int8), scale(0.5), zero("uint8", 1)]
     attributes = {"channels_last": channels_last, "pads": [1, 1, 1, 1]}
     check("QLinearConv", inputs, attributes, constant=range(3, 8), fixed=[0], steps=1)
+
+
+@pytest.mark.parametrize("kinds", [("uint8", "int8"), ("uint8", "uint8")])
+@pytest.mark.parametrize("past", [False, True])
+def test_attention(kinds: tuple[str, str], past: bool) -> None:
+    """One scale for the weights or one for each column; a mask of how many rows there are."""
+    x, w = integers(kinds[0], 2, 5, 16), integers(kinds[1], 16, 48)
+    shape = (48,) if kinds[1] == "int8" else ()
+    w_scale = np.random.default_rng(1).uniform(0.001, 0.002, shape).astype(np.float32)
+    mask = None if past else np.array([5, 3], np.int32)
+    old = numbers(2, 2, 4, 7, 4) if past else None
+    inputs = [x, w, numbers(48), scale(0.01), w_scale, mask, zero(kinds[0]), np.zeros(shape, kinds[1]), old]
+    attributes = {"num_heads": 4, "unidirectional": int(past)}
+    check("QAttention", inputs, attributes, fixed=[0, 1, 8], tolerance=1e-4, outputs=(True, past))

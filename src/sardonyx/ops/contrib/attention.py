@@ -20,7 +20,7 @@ from sardonyx.ops.contrib.attention_parts import (
 )
 from sardonyx.ops.registry import op
 
-__all__: list[str] = []
+__all__ = ["self_attention"]
 
 
 @op("Attention", MICROSOFT)
@@ -51,19 +51,10 @@ class Attention(Composite):
         if b.optional(2) is not None:
             product = b.op("Add", product, b.of_rank(2, 1))
         parts = [split_heads(b, part, self.num_heads) for part in b.split(product, 2, *widths)]
-        query, key, value = parts
-        present: ir.Value | None = None
-        if b.optional(4) is not None or b.wants(1):
-            if widths[1] != widths[2]:
-                b.fail(f"a cache needs keys and values of one size, got {widths[1]} and {widths[2]}")
-            present = b.op("Concat", b.unsqueeze(key, 0), b.unsqueeze(value, 0), axis=0)
-            if b.optional(4) is not None:
-                present = b.op("Concat", b.of_rank(4, 5), present, axis=3)
-            key, value = unstack(b, present, 0, 2)
-        mask = attention_mask(b, b.optional(3), b.optional(5), query, key, self.mask_filter_value)
-        scale = default_scale(b, query, self.scale)
-        causal = int(self.unidirectional != 0)
-        return attend(b, query, key, value, mask, scale=scale, causal=causal, cached=1), present
+        return self_attention(
+            b, parts, past=4, mask=3, added=5, filler=self.mask_filter_value, scale=self.scale,
+            causal=int(self.unidirectional != 0),
+        )  # fmt: skip
 
     def _widths(self, b: Builder) -> Sequence[int]:
         """The numbers of elements of queries, keys and values."""
@@ -72,6 +63,35 @@ class Attention(Composite):
         if len(widths) != 3 or sum(widths) != columns or widths[0] != widths[1] or min(widths) < 1:
             b.fail(f"weights of {columns} columns do not make queries, keys and values of {list(widths)} elements")
         return widths
+
+
+def self_attention(
+    b: Builder,
+    heads: Sequence[ir.Value],
+    *,
+    past: int,
+    mask: int,
+    added: int,
+    filler: float,
+    scale: float | None,
+    causal: int,
+) -> Sequence[ir.Value | None]:
+    """Attention of queries, keys and values (batch, heads, rows, elements), and what output 1 is.
+
+    ``past``, ``mask`` and ``added`` (to the scores) are inputs of the node; ``filler`` is what masked scores become.
+    """
+    query, key, value = heads
+    present: ir.Value | None = None
+    if b.optional(past) is not None or b.wants(1):
+        if b.shape(key)[-1] != b.shape(value)[-1]:
+            b.fail(f"a cache needs keys and values of one size, got {b.shape(key)[-1]} and {b.shape(value)[-1]}")
+        present = b.op("Concat", b.unsqueeze(key, 0), b.unsqueeze(value, 0), axis=0)
+        if b.optional(past) is not None:
+            present = b.op("Concat", b.of_rank(past, 5), present, axis=3)
+        key, value = unstack(b, present, 0, 2)
+    masked = attention_mask(b, b.optional(mask), b.optional(added), query, key, filler)
+    given = default_scale(b, query, scale)
+    return attend(b, query, key, value, masked, scale=given, causal=causal, cached=1), present
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ import onnx_ir as ir
 from sardonyx import dtypes
 from sardonyx.ops.composite import Builder, Composite
 from sardonyx.ops.contrib.activations import MICROSOFT
+from sardonyx.ops.contrib.attention import self_attention
+from sardonyx.ops.contrib.attention_parts import check_heads, split_heads
 from sardonyx.ops.contrib.quantised import as_given, channels_first, requantised
 from sardonyx.ops.registry import op
 
@@ -106,3 +108,36 @@ class QLinearConv(Composite):
         others = [b.input(index) for index in range(1, 8)]
         (result,) = b.ops("QLinearConv", [x, *others, b.optional(8)], attributes=attributes)
         return (as_given(b, result, self.channels_last),)
+
+
+@op("QAttention", MICROSOFT)
+class QAttention(Composite):
+    """Self-attention of x, whose queries, keys and values are one product of integers.
+
+    Inputs: x (batch, rows, hidden), W, a float bias, the scales of x and of W, a mask, the zero points of x and of W,
+    the past. The rest is as in Attention, in the bias's type.
+    """
+
+    inputs = (5, 9)
+    num_heads: int
+    do_rotary: int = 0
+    mask_filter_value: float = -10000.0
+    past_present_share_buffer: int = 0
+    scale: float | None = None
+    unidirectional: int = 0
+
+    def expand(self, b: Builder) -> Sequence[ir.Value | None]:
+        if self.do_rotary or self.past_present_share_buffer:
+            b.unsupported("the attributes do_rotary and past_present_share_buffer")
+        check_heads(b, self.num_heads)
+        columns = b.known(b.shape(b.of_rank(1, 2))[1], "the number of columns of the weights")
+        if columns % 3:
+            b.fail(f"weights of {columns} columns do not make queries, keys and values")
+        scale = b.op("Mul", b.input(3), b.input(4))
+        zeros = b.optional(6), b.optional(7)
+        made = integer_product(b, b.of_rank(0, 3), b.input(1), scale, *zeros, b.of_rank(2, 1))
+        heads = [split_heads(b, part, self.num_heads) for part in b.split(made, 2, *(columns // 3,) * 3)]
+        return self_attention(
+            b, heads, past=8, mask=5, added=9, filler=self.mask_filter_value, scale=self.scale,
+            causal=int(self.unidirectional != 0),
+        )  # fmt: skip
