@@ -1,0 +1,1 @@
+"""Fuzz targets over model bytes and over random well-formed graphs, and their short forms."""
