@@ -5,6 +5,7 @@ Settings of ONNX Runtime that have no meaning here (memory patterns, arenas) are
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -244,6 +245,13 @@ class SessionOptions:
             raise ModelLoadCanceled(f"the loading was cancelled ({what}, {done} of {total})")
         if self.on_progress is not None:
             self.on_progress(what, done, total)
+
+    def for_part(self) -> SessionOptions:
+        """These options for a part of the model that is compiled later, by itself: what concerns files, names and the
+        loading of the model is left out."""
+        part = copy.copy(self)
+        part.optimized_model_filepath, part.supplied, part.on_progress = "", Supplied(), None
+        return part
 
     def compile_key(self) -> dict[str, Any]:
         """What of these options the compiled code depends on, as JSON data."""

@@ -113,7 +113,7 @@ def test_what_cannot_be_joined_or_split() -> None:
     ("nodes", "message"),
     [
         ([node("Cast", ["x"], ["d"], to=TensorProto.DOUBLE), node("SequenceConstruct", ["x", "d"], ["y"])], "float"),
-        ([node("SequenceConstruct", ["x"], ["s"]), node("SequenceConstruct", ["s"], ["y"])], "must be a tensor"),
+        ([node("SequenceConstruct", ["x"], ["s"]), node("SequenceConstruct", ["s"], ["y"])], r"is seq\(tensor"),
         ([node("SequenceAt", ["x", "i"], ["y"])], "seq"),
         ([node("SequenceEmpty", [], ["y"], dtype=77)], "77"),
     ],

@@ -68,11 +68,6 @@ def strings() -> onnx.ModelProto:
     return model([node], [tensor("s", ["n"], TensorProto.STRING)], [tensor("u", ["n"], TensorProto.STRING)])
 
 
-def of_any_rank() -> onnx.ModelProto:
-    """An operator without native code: nothing is known of its input's rank."""
-    return model([helper.make_node("Det", ["x"], ["y"])], [tensor("x", None)], [tensor("y", None)])
-
-
 def sequences() -> onnx.ModelProto:
     """A sequence of tensors: its length, and itself with one more tensor."""
     kind = helper.make_sequence_type_proto(helper.make_tensor_type_proto(FLOAT, None))

@@ -18,6 +18,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import sardonyx
+from sardonyx.ops import registry
 from session import models
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*run in Python:RuntimeWarning")
@@ -196,7 +197,7 @@ def test_bfloat16_in_and_out() -> None:
     assert result.numpy().astype(float).tolist() == [3.0, 4.5]
 
 
-def test_options() -> None:
+def test_options(monkeypatch: pytest.MonkeyPatch) -> None:
     options = sardonyx.SessionOptions()
     options.intra_op_num_threads = 2
     options.graph_optimization_level = sardonyx.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -216,8 +217,9 @@ def test_options() -> None:
         sardonyx.InferenceSession(models.mlp(), no_such=1)
     with pytest.warns(UserWarning, match="not in available"):
         sardonyx.InferenceSession(models.mlp(), providers=["ImaginaryExecutionProvider"])
+    monkeypatch.delitem(registry._records, ("", "MatMul"))
     with pytest.raises(sardonyx.UnsupportedOpError):
-        sardonyx.InferenceSession(models.of_any_rank(), strict=True)
+        sardonyx.InferenceSession(models.mlp(), strict=True, use_cache=False)
     ended = sardonyx.RunOptions()
     ended.terminate = True
     with pytest.raises(sardonyx.ExecutionError, match="terminate"):

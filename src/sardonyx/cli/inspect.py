@@ -77,7 +77,7 @@ def _steps(inspection: Inspection) -> tuple[str, Any, list[object]]:
         (
             index,
             step.kind,
-            _counts(step.operators) if step.kind == "native" else step.nodes[0],
+            _counts(step.operators) if step.kind in ("native", "late") else step.nodes[0],
             step.inside,
             step.reason,
         )

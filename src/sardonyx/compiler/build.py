@@ -19,6 +19,7 @@ from sardonyx.ops.registry import foreign_operators
 from sardonyx.options import SessionOptions
 from sardonyx.passes.pipeline import optimise
 from sardonyx.runtime.control import body_program, control_step
+from sardonyx.runtime.late import LateStep
 from sardonyx.runtime.program import NativeCode, Program, Step
 from sardonyx.runtime.texts import native_step
 
@@ -42,7 +43,11 @@ def compile_model(source: ModelSource | Source | Model, options: SessionOptions 
         exact_convolution=options.exact_convolution,
         on_progress=options.report,
     )
-    return link(compiled, asdict(model.metadata))
+    program = link(compiled, asdict(model.metadata))
+    for step in program.all_steps():
+        if isinstance(step, LateStep):
+            step.opener = lambda part: compile_model(part, options.for_part())
+    return program
 
 
 def _external_file(options: SessionOptions) -> tuple[str, int]:

@@ -14,9 +14,10 @@ import onnx_ir as ir
 from sardonyx.compiler.carriers import carried
 from sardonyx.compiler.driver import Driver
 from sardonyx.compiler.fallback import host_step, python_step
+from sardonyx.compiler.late import late_step
 from sardonyx.compiler.memory import plan_memory
 from sardonyx.compiler.region import lower_region
-from sardonyx.compiler.steps import Body, Branching, Step, cut, is_constant, is_symbol, node_inputs
+from sardonyx.compiler.steps import Body, Branching, Late, Step, cut, is_constant, is_symbol, node_inputs
 from sardonyx.compiler.steps import Region as NodeRegion
 from sardonyx.compiler.workspace import Call as KernelCall
 from sardonyx.compiler.workspace import Workspace
@@ -29,6 +30,7 @@ from sardonyx.ops.base import Control
 from sardonyx.ops.inference import GraphInfo, infer_graph, node_label
 from sardonyx.ops.lowered import is_hosted
 from sardonyx.ops.size_symbols import SizeSymbols
+from sardonyx.runtime.late import LateStep
 from sardonyx.runtime.processors import default_threads
 from sardonyx.runtime.program import (
     Call,
@@ -86,7 +88,7 @@ class CompiledControl:
     bodies: list[CompiledBody]
 
 
-CompiledStep: TypeAlias = "CompiledRegion | CompiledControl | HostStep"
+CompiledStep: TypeAlias = "CompiledRegion | CompiledControl | HostStep | LateStep"
 
 
 @dataclass
@@ -159,6 +161,8 @@ class _Compiler:
             return self.regions[-1]
         if isinstance(step, Branching):
             return self._control(step)
+        if isinstance(step, Late):
+            return late_step(step, self.info)
         for value in node_inputs(step):
             self._keep(value)
         if is_hosted(step, self.info):

@@ -1,8 +1,8 @@
 """Which nodes run natively and how they are cut into steps.
 
 A region is a maximal run of nodes that have a lowering and whose sizes follow from the region's inputs; control flow
-becomes a step with bodies, which are cut likewise; what is left becomes Python steps, one node each. A model whose
-every node is lowered is one region.
+becomes a step with bodies, which are cut likewise; what waits for ranks is compiled when they are known; what is left
+becomes Python steps, one node each. A model whose every node is lowered is one region.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ import onnx_ir as ir
 from sardonyx.graph.nested import graphs_of
 from sardonyx.ops.base import Control
 from sardonyx.ops.inference import GraphInfo, node_label
-from sardonyx.ops.lowered import is_known, is_lowered
+from sardonyx.ops.lowered import awaits_ranks, is_known, is_lowered
 from sardonyx.symbols import Expr, free_symbols, symbol
 
 __all__ = [
     "Body",
     "Branching",
+    "Late",
     "Region",
     "Step",
     "captured_values",
@@ -30,6 +31,9 @@ __all__ = [
     "is_constant",
     "walk",
 ]
+
+MAX_COPIED = 256 << 20
+"""Bytes of constants of a node up to which it may be compiled late: they become part of the recipe."""
 
 
 @dataclass
@@ -43,6 +47,15 @@ class Region:
     inputs: list[ir.Value] = field(default_factory=list)
     outputs: list[ir.Value] = field(default_factory=list)
     sizes: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Late:
+    """Nodes that wait for the ranks of what they read, and the values they take from outside and give to it."""
+
+    nodes: list[ir.Node] = field(default_factory=list)
+    inputs: list[ir.Value] = field(default_factory=list)
+    outputs: list[ir.Value] = field(default_factory=list)
 
 
 @dataclass
@@ -78,7 +91,7 @@ class Branching:
         return list(dict.fromkeys([*(v for v in self.node.inputs if v is not None), *self.captured]))
 
 
-Step: TypeAlias = "Region | Branching | ir.Node"
+Step: TypeAlias = "Region | Branching | Late | ir.Node"
 
 
 def is_constant(value: ir.Value) -> bool:
@@ -154,8 +167,30 @@ def cut(graph: ir.Graph, info: GraphInfo, around: Mapping[str, ir.Value] | None 
                 remaining.append(node)
         if not progress:
             raise AssertionError("nodes are not in topological order")
+    steps = _gather_late(steps, info)
     _connect(steps, graph, info, bound)
     return steps
+
+
+def _gather_late(steps: Sequence[Step], info: GraphInfo) -> list[Step]:
+    """The steps with single nodes that wait for ranks put together where they follow each other."""
+    found: list[Step] = []
+    for step in steps:
+        if isinstance(step, ir.Node) and awaits_ranks(step, info) and _is_light(step):
+            if not found or not isinstance(found[-1], Late):
+                found.append(Late())
+            last = found[-1]
+            assert isinstance(last, Late)
+            last.nodes.append(step)
+        else:
+            found.append(step)
+    return found
+
+
+def _is_light(node: ir.Node) -> bool:
+    """Whether the constants that a node reads can be copied."""
+    arrays = [value.const_value for value in node_inputs(node) if is_constant(value)]
+    return sum(array.nbytes for array in arrays if array is not None) <= MAX_COPIED
 
 
 def _single(node: ir.Node, info: GraphInfo, bound: Mapping[str, ir.Value]) -> Step:
@@ -188,7 +223,7 @@ def walk(steps: Sequence[Step], inside: str = "") -> Iterator[tuple[Step, str]]:
 
 def _reads(step: Step) -> list[ir.Value]:
     """The values that a step takes from outside."""
-    return step.inputs if isinstance(step, Region | Branching) else node_inputs(step)
+    return step.inputs if isinstance(step, Region | Branching | Late) else node_inputs(step)
 
 
 def _bind(value: ir.Value, info: GraphInfo, bound: dict[str, ir.Value]) -> None:
@@ -230,10 +265,14 @@ def _connect(steps: list[Step], graph: ir.Graph, info: GraphInfo, bound: Mapping
     for place, step in enumerate(steps):
         if isinstance(step, Region):
             _take_inputs(step, info, bound)
+        elif isinstance(step, Late):
+            inside = {value for node in step.nodes for value in node.outputs}
+            read = dict.fromkeys(value for node in step.nodes for value in node_inputs(node))
+            step.inputs = [value for value in read if value not in inside and not is_constant(value)]
         wanted.update(dict.fromkeys(_reads(step), place))
     results = set(graph.outputs)
     for place, step in enumerate(steps):
-        if isinstance(step, Region):
+        if isinstance(step, Region | Late):
             made = [value for node in step.nodes for value in node.outputs]
             step.outputs = [value for value in made if value in results or wanted.get(value, -1) > place]
 

@@ -229,6 +229,12 @@ def _special_output_types(node: ir.Node) -> list[str | None] | None:
             return [tensor_text(value.as_tensor().dtype if value is not None else ir.DataType.FLOAT)]
         case "QuantizeLinear" | "DequantizeLinear":
             return [_quantized_type(node)]
+        case "SequenceConstruct" | "SplitToSequence":
+            return [first and f"seq({first})"]
+        case "SequenceAt" | "ConcatFromSequence":
+            return [_held(first, "seq")]
+        case "OptionalGetElement":
+            return [_held(first, "optional") or first]
         case "If":
             return _subgraph_output_types(node, "then_branch", 0, len(node.outputs))
         case "Loop":
@@ -236,6 +242,11 @@ def _special_output_types(node: ir.Node) -> list[str | None] | None:
         case "Scan":
             return _subgraph_output_types(node, "body", 0, len(node.outputs))
     return None
+
+
+def _held(text: str | None, outer: str) -> str | None:
+    """The type of what a sequence or an optional holds."""
+    return text[len(outer) + 1 : -1] if text is not None and text.startswith(f"{outer}(") else None
 
 
 def _quantized_type(node: ir.Node) -> str | None:

@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from sardonyx.compiler.memory import MemoryPlan, plan_memory
 from sardonyx.compiler.region import lower_region
-from sardonyx.compiler.steps import Branching, Region, Step, cut, walk
+from sardonyx.compiler.steps import Branching, Late, Region, Step, cut, walk
 from sardonyx.compiler.workspace import Buffer, Call, Workspace
 from sardonyx.graph import Model, read_model
 from sardonyx.inspection.records import BufferRecord, KernelRecord, PassRecord, StepRecord
@@ -84,6 +84,10 @@ class Inspection:
         if isinstance(step, Branching):
             reason = "chooses between the steps inside of it, or repeats them"
             return StepRecord("control", (_described(step.node),), {step.node.op_type: 1}, reason)
+        if isinstance(step, Late):
+            operators = Counter(node.op_type for node in step.nodes)
+            reason = "compiled when a run shows the ranks of its inputs"
+            return StepRecord("late", tuple(map(_described, step.nodes)), dict(operators.most_common()), reason)
         return self._single(step)
 
     def _single(self, node: ir.Node) -> StepRecord:

@@ -16,9 +16,9 @@ __all__ = ["BufferRecord", "KernelRecord", "KernelTime", "PassRecord", "StepReco
 class StepRecord:
     """A step of the program: the nodes it covers as "name (Op)", and why it is not native.
 
-    ``kind`` is ``native``, ``control`` (the steps that follow, with its name in ``inside``, are its bodies'), ``host``
-    (ours, on Python objects) or ``python`` (the fallback). ``inside`` is empty in the main graph, else the node and its
-    attribute.
+    ``kind`` is ``native``, ``control`` (the steps that follow, with its name in ``inside``, are its bodies'), ``late``
+    (compiled when ranks are known), ``host`` (ours, on Python objects) or ``python`` (the fallback). ``inside`` is
+    empty in the main graph, else the node and its attribute.
     """
 
     kind: str

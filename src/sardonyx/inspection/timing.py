@@ -37,7 +37,7 @@ def profile(program: Program, feeds: Mapping[str, Any], runs: int = RUNS) -> lis
 class _Tally:
     """Runs the steps in the program's stead and keeps their times; see ``runtime.program.Observer``."""
 
-    def __init__(self, places: Mapping[int, int]) -> None:
+    def __init__(self, places: dict[int, int]) -> None:
         self.run = 0
         self._places = places
         self._seconds: dict[tuple[int, int, str, str], dict[int, float]] = defaultdict(lambda: defaultdict(float))
@@ -48,7 +48,7 @@ class _Tally:
         return {key: list(runs.values()) for key, runs in self._seconds.items()}
 
     def run_step(self, step: Step, values: list[Any], stop: Stop | None = None) -> Sequence[Any]:
-        place = self._places[id(step)]
+        place = self._places.setdefault(id(step), len(self._places))  # steps of parts that were compiled late
         if isinstance(step, ControlStep):
             return step.run(values, self, stop)
         if not isinstance(step, NativeStep):

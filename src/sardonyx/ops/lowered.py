@@ -8,10 +8,11 @@ import onnx_ir as ir
 
 from sardonyx.dtypes import DType, carrier
 from sardonyx.graph.info import TensorInfo
+from sardonyx.graph.upgrade import is_current
 from sardonyx.ops.base import Anchor, Control, Elementwise, Indexed, InferContext, View
 from sardonyx.ops.inference import GraphInfo
 
-__all__ = ["carried_info", "is_hosted", "is_known", "is_lowered", "is_served", "native_dtype"]
+__all__ = ["awaits_ranks", "carried_info", "is_hosted", "is_known", "is_lowered", "is_served", "native_dtype"]
 
 
 def is_known(info: TensorInfo) -> bool:
@@ -67,3 +68,16 @@ def is_hosted(node: ir.Node, info: GraphInfo) -> bool:
 def is_served(node: ir.Node, info: GraphInfo) -> bool:
     """Whether a node has a lowering, a step of control flow, or is computed on Python objects: all but the fallback."""
     return is_lowered(node, info) or isinstance(info.records[node], Control) or is_hosted(node, info)
+
+
+def awaits_ranks(node: ir.Node, info: GraphInfo) -> bool:
+    """Whether a node is without a lowering because the rank of an input is not known ahead."""
+    values = [value for value in (*node.inputs, *node.outputs) if value is not None and value.name]
+    known = [info.of(value) for value in values]
+    given = [info.of(value) for value in node.inputs if value is not None]
+    return (
+        is_current(node)
+        and not is_served(node, info)
+        and all(one.dtype is not None and not one.is_container for one in known)
+        and any(one.shape is None for one in given)
+    )

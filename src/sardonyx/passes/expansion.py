@@ -9,7 +9,7 @@ from sardonyx.graph.info import TensorInfo
 from sardonyx.graph.nested import graphs_of
 from sardonyx.ops.composite import Reducible
 from sardonyx.ops.inference import GraphInfo, declared_info
-from sardonyx.ops.lowered import is_served
+from sardonyx.ops.lowered import awaits_ranks, is_served
 from sardonyx.passes.composites import expand_node
 from sardonyx.passes.rewriting import Rewriter
 
@@ -34,7 +34,7 @@ def _expand(rewriter: Rewriter, info: GraphInfo) -> None:
         info.add_node(node)
         if graphs_of(node):
             _expand_inside(rewriter, node, info)
-        if depth >= MAX_DEPTH or is_served(node, info):
+        if depth >= MAX_DEPTH or is_served(node, info) or awaits_ranks(node, info):
             continue
         record = info.records[node]
         if isinstance(record, Reducible) and record.expands(info.contexts[node]):

@@ -21,6 +21,7 @@ from sardonyx.options import SessionOptions
 from sardonyx.providers.stored import read_program, write_program
 from sardonyx.runtime import pool
 from sardonyx.runtime.cache import DiskCache, Entry, default_cache
+from sardonyx.runtime.late import LateStep
 from sardonyx.runtime.processors import default_memory_limit
 from sardonyx.runtime.program import Program
 
@@ -42,6 +43,15 @@ def open_program(model: ModelSource | Source, options: SessionOptions) -> Progra
     Raises InvalidModelError, UnsupportedOpError (under ``options.strict`` also for what would run in Python) or
     MemoryLimitError.
     """
+    program, key, source = _obtain(model, options)
+    limit = options.memory_limit if options.memory_limit is not None else default_memory_limit()
+    # pages of the file are given back as packing goes on: the peak is one copy of the weights, not two
+    program.load(pool.team(options.intra_op_num_threads), limit, key, source.release_pages)
+    return program
+
+
+def _obtain(model: ModelSource | Source, options: SessionOptions) -> tuple[Program, str, Source]:
+    """A program that is yet to be loaded, its key in the cache, and what it was made from."""
     options.report("opening the model", 0, 1)
     source = model if isinstance(model, Source) else open_source(model)
     for location, data in options.supplied.files.items():
@@ -58,10 +68,10 @@ def open_program(model: ModelSource | Source, options: SessionOptions) -> Progra
             _into_cache(key, program, source, options, cache)
     elif options.strict:
         _refuse_python(program)
-    limit = options.memory_limit if options.memory_limit is not None else default_memory_limit()
-    # pages of the file are given back as packing goes on: the peak is one copy of the weights, not two
-    program.load(pool.team(options.intra_op_num_threads), limit, key, source.release_pages)
-    return program
+    for step in program.all_steps():
+        if isinstance(step, LateStep):
+            step.opener = lambda part: _obtain(part, options.for_part())[0]
+    return program, key, source
 
 
 def _has_user_operators(source: Source) -> bool:

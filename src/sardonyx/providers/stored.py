@@ -17,6 +17,7 @@ import numpy.typing as npt
 from sardonyx import dtypes
 from sardonyx.runtime.address import address_of
 from sardonyx.runtime.control import body_program, control_step
+from sardonyx.runtime.late import LateStep
 from sardonyx.runtime.program import (
     ControlStep,
     HostStep,
@@ -105,6 +106,9 @@ class _Reader:
         if "bodies" in data:
             bodies = [self._body(body) for body in data["bodies"]]
             return control_step(data["kernel"], data["name"], data["inputs"], data["outputs"], bodies, data["settings"])
+        if "late" in data:
+            recipe = bytes(self.blobs[data["late"]])
+            return LateStep(data["name"], data["inputs"], data["outputs"], recipe, _with_ranks)
         return _host_in(data, self.blobs)
 
     def _body(self, data: Mapping[str, Any]) -> Program:
@@ -199,6 +203,9 @@ def _step_out(step: Step, files: _Files, blobs: _Blobs) -> dict[str, Any]:
     if isinstance(step, NativeStep):
         weights = [_array_out(weight, files, blobs) for weight in step.weights]
         return {"region": step.region.to_json(), "weights": weights}
+    if isinstance(step, LateStep):
+        recipe = blobs.add(step.recipe, "late")
+        return {"late": recipe, "name": step.name, "inputs": step.inputs, "outputs": step.outputs}
     if isinstance(step, ControlStep):
         return {
             "name": step.name,
@@ -216,6 +223,12 @@ def _step_out(step: Step, files: _Files, blobs: _Blobs) -> dict[str, Any]:
         "outputs": step.outputs,
         "recipe": blobs.add(step.recipe, "recipe"),
     }
+
+
+def _with_ranks(recipe: bytes, ranks: tuple[int, ...]) -> bytes:
+    from sardonyx.compiler.late import with_ranks  # when it is needed: it imports onnx
+
+    return with_ranks(recipe, ranks)
 
 
 def _host_in(data: Mapping[str, Any], blobs: Mapping[str, memoryview]) -> HostStep:

@@ -1,0 +1,124 @@
+"""Parts of a graph that are compiled when a run shows the ranks of what they read."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+import sardonyx
+from control import INT64, check, graph, loop_body, model, node, options, sequence, tensor
+from sardonyx.errors import ExecutionError
+from sardonyx.inspection import Inspection, profile
+
+rng = np.random.default_rng(0)
+X = rng.standard_normal((1, 3, 4)).astype(np.float32)
+W = rng.standard_normal((4, 4)).astype(np.float32)
+
+
+def squeezing() -> onnx.ModelProto:
+    """What exporters make of a squeeze whose size they do not know, with a product and a sum behind it."""
+    then = graph([node("Squeeze", ["x", "zero"], ["t"])], [], [tensor("t", None)])
+    other = graph([node("Identity", ["x"], ["e"])], [], [tensor("e", None)])
+    nodes = [
+        node("Shape", ["x"], ["sizes"]),
+        node("Gather", ["sizes", "zero"], ["first"]),
+        node("Equal", ["first", "one"], ["c"]),
+        node("If", ["c"], ["s"], "choice", then_branch=then, else_branch=other),
+        node("MatMul", ["s", "w"], ["m"], "product"),
+        node("Softmax", ["m"], ["p"], "probabilities"),
+        node("ReduceSum", ["p"], ["y"], "total", keepdims=0),
+    ]
+    weights = {"w": W, "zero": np.array([0]), "one": np.array([1])}
+    return model(nodes, [tensor("x", ["n", 3, 4])], [tensor("y", []), tensor("p", None)], weights)
+
+
+def test_what_follows_branches_of_unlike_ranks() -> None:
+    session = check(squeezing(), {"x": X}, {"x": np.repeat(X, 2, 0)}, {"x": X * 2})
+    late = [step for step in session.program.steps if type(step).__name__ == "LateStep"]
+    assert len(late) == 1
+    assert len(late[0]._programs) == 2
+    assert all(program.python_steps == () for program in late[0]._programs.values())
+
+
+@pytest.mark.parametrize("rank", [0, 1, 3])
+def test_inputs_of_unknown_rank(rank: int) -> None:
+    nodes = [node("Mul", ["x", "x"], ["s"]), node("Shape", ["s"], ["sizes"]), node("Add", ["s", "b"], ["y"])]
+    proto = model(nodes, [tensor("x", None)], [tensor("y", None), tensor("sizes", None, INT64)], {"b": W[0]})
+    check(proto, {"x": rng.standard_normal((2, 3, 4)[3 - rank :]).astype(np.float32)})
+
+
+def test_loops_whose_rank_changes() -> None:
+    body = loop_body(
+        [node("Unsqueeze", ["a", "zero"], ["u"]), node("Neg", ["u"], ["b"])], [tensor("a", None)], [tensor("b", None)]
+    )
+    proto = model(
+        [node("Loop", ["count", "", "x"], ["l"], body=body), node("Exp", ["l"], ["y"])],
+        [tensor("x", ["n"]), tensor("count", [], INT64)],
+        [tensor("y", None)],
+        {"zero": np.array([0])},
+    )
+    check(proto, *({"x": X[0, 0], "count": np.array(n)} for n in (0, 1, 3)))
+
+
+def test_elements_of_unknown_rank() -> None:
+    nodes = [node("SequenceAt", ["s", "i"], ["item"]), node("Exp", ["item"], ["e"]), node("Add", ["e", "w"], ["y"])]
+    proto = model(nodes, [sequence("s"), tensor("i", [], INT64)], [tensor("y", None)], {"w": W[0]})
+    items = [X, X[0], X[0, 0]]
+    check(proto, *({"s": items, "i": np.array(k)} for k in range(3)))
+
+
+def test_a_wrong_rank_is_an_error_of_the_run() -> None:
+    nodes = [node("Mul", ["x", "x"], ["s"]), node("MatMul", ["s", "w"], ["y"], "product")]
+    session = sardonyx.InferenceSession(
+        model(nodes, [tensor("x", None)], [tensor("y", None)], {"w": W}).SerializeToString()
+    )
+    with pytest.raises(ExecutionError, match="product"):
+        session.run(None, {"x": np.ones((2, 3), np.float32)})
+    assert session.run(None, {"x": X})[0].shape == (1, 3, 4)
+
+
+def test_threads_share_programs() -> None:
+    session = sardonyx.InferenceSession(squeezing().SerializeToString(), options(intra_op_num_threads=2))
+    expected = session.run(None, {"x": X})[1]
+    fresh = sardonyx.InferenceSession(squeezing().SerializeToString(), options(intra_op_num_threads=1))
+    results: list[np.ndarray] = []
+    threads = [threading.Thread(target=lambda: results.append(fresh.run(None, {"x": X})[1])) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 4
+    for result in results:
+        np.testing.assert_array_equal(result, expected)
+
+
+def test_a_warm_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SARDONYX_CACHE_DIR", str(tmp_path / "cache"))
+    path = tmp_path / "squeezing.onnx"
+    onnx.save(squeezing(), path)
+    expected = sardonyx.InferenceSession(path).run(None, {"x": X})[1]
+    script = (
+        "import sys, numpy, sardonyx\n"
+        "session = sardonyx.InferenceSession(sys.argv[1])\n"
+        "assert 'onnx' not in sys.modules\n"
+        "numpy.save(sys.argv[3], session.run(None, {'x': numpy.load(sys.argv[2])})[1])\n"
+    )
+    np.save(tmp_path / "x.npy", X)
+    arguments = [str(path), str(tmp_path / "x.npy"), str(tmp_path / "y.npy")]
+    subprocess.run([sys.executable, "-c", script, *arguments], check=True, timeout=60)
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), expected)
+
+
+def test_inspection_says_what_waits(tmp_path: Path) -> None:
+    path = tmp_path / "squeezing.onnx"
+    onnx.save(squeezing(), path)
+    steps = [step for step in Inspection(path).steps if step.kind == "late"]
+    assert [step.operators for step in steps] == [{"MatMul": 1, "Softmax": 1, "ReduceSum": 1}]
+    times = profile(sardonyx.InferenceSession(path).program, {"x": X}, runs=2)
+    assert any("product" in time.nodes for time in times)
