@@ -125,6 +125,30 @@ def test_values_without_counterpart() -> None:
     assert found.first.reproduced
 
 
+def test_values_that_an_engine_cannot_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = chain(), chain()
+    wrong = next(t for t in b.graph.initializer if t.name == "w2")
+    wrong.CopyFrom(onnx.numpy_helper.from_array(np.zeros((8, 8), np.float32), "w2"))
+    run = Candidate.run
+
+    def refusing(self, model, feeds):
+        if {"p1", "p2"} & {value.name for value in model.graph.output}:
+            raise sardonyx.ProviderError("not that one")
+        return run(self, model, feeds)
+
+    monkeypatch.setattr(Candidate, "run", refusing)
+    sides = [Candidate.load(m, engine="reference") for m in (a, b)]
+    found = compare(*sides, FEEDS)
+    assert found.first is not None
+    assert found.first.difference.name == "a2"
+    assert found.first.nodes == ("p2 (MatMul)", "a2 (Add)")
+
+
+def test_what_an_engine_raises() -> None:
+    with pytest.raises(sardonyx.ProviderError, match=r"model by onnxruntime: .*x0"):
+        compare(Candidate.load(chain(1), engine="onnxruntime"), Candidate.load(chain(1)), {})
+
+
 def test_another_target_and_passes() -> None:
     model = chain(2)
     other = Candidate.load(model, target="x86-64", level=0, disabled_passes=("norms",), threads=1)

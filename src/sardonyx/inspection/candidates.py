@@ -13,7 +13,7 @@ from typing import Any
 
 import onnx
 
-from sardonyx.errors import InvalidModelError, ModelNotFoundError, ProviderError
+from sardonyx.errors import InvalidModelError, ModelNotFoundError, ModelTooLargeError, ProviderError, SardonyxError
 from sardonyx.options import SessionOptions
 from sardonyx.session.inference import InferenceSession
 
@@ -68,9 +68,18 @@ class Candidate:
         return f"{self.name} by {self.engine}" + (f" ({', '.join(settings)})" if settings else "")
 
     def run(self, model: onnx.ModelProto, feeds: Mapping[str, Any]) -> dict[str, Any]:
-        """The outputs by name of a model (this side's own, or a variant of it) under this side's engine."""
+        """The outputs by name of a model (this side's own, or a variant of it) under this side's engine.
+
+        What the engine raises becomes a ProviderError, where it is none of ours.
+        """
         names = [value.name for value in model.graph.output]
-        return dict(zip(names, self._outputs(model, dict(feeds)), strict=True))
+        try:
+            outputs = self._outputs(model, dict(feeds))
+        except SardonyxError:
+            raise
+        except Exception as error:
+            raise ProviderError(f"{self.label}: {type(error).__name__}: {error}") from error
+        return dict(zip(names, outputs, strict=True))
 
     def _outputs(self, model: onnx.ModelProto, feeds: dict[str, Any]) -> Sequence[Any]:
         if self.engine == "reference":
@@ -78,7 +87,10 @@ class Candidate:
 
             results: Any = ReferenceEvaluator(model).run(None, feeds)
             return list(results)
-        content = model.SerializeToString()
+        try:
+            content = model.SerializeToString()
+        except ValueError as error:  # protobuf's, above 2 GB
+            raise ModelTooLargeError(f"{self.label}: models of more than 2 GB cannot be compared ({error})") from error
         if self.engine == "onnxruntime":
             return _run_onnxruntime(content, feeds, self.threads)
         options = SessionOptions(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from sardonyx.errors import InvalidInputError
+from sardonyx.errors import InvalidInputError, SardonyxError
 from sardonyx.inspection.candidates import Candidate
 from sardonyx.inspection.differences import Difference, Tolerance, difference
 from sardonyx.inspection.extraction import exposing, extract, nodes_between, value_names
@@ -142,9 +142,13 @@ class _Search:
         return None
 
     def _check(self, names: Sequence[str]) -> list[Difference]:
-        """The values among these that differ; notes those that agree."""
-        ours = self._exposed(self.a, names, self.feeds)
-        theirs = self._exposed(self.b, names, self.other_feeds)
+        """The values among these that differ; notes those that agree. One that an engine cannot give is passed over."""
+        try:
+            ours = self._exposed(self.a, names, self.feeds)
+            theirs = self._exposed(self.b, names, self.other_feeds)
+        except SardonyxError:
+            middle = len(names) // 2
+            return [] if not middle else self._check(names[:middle]) or self._check(names[middle:])
         wrong = []
         for name in names:
             found = difference(name, ours[name], theirs[name], self.tolerance)
