@@ -75,6 +75,24 @@ def test_against_onnxruntime(op: str, direction: str) -> None:
                 np.testing.assert_allclose(a, c, rtol=2e-5, atol=2e-6)
 
 
+@pytest.mark.parametrize("op", list(GATES))
+def test_a_single_row_against_onnxruntime(op: str) -> None:
+    given = make_layer(op, 1, 1, 24, 64, direction="bidirectional", optional="bhc")
+    proto = model(given)
+    for value in proto.graph.input:
+        for size in value.type.tensor_type.shape.dim:
+            if size.dim_param == "batch":
+                size.dim_value = 1
+    peer = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    one, two = session(proto), session(proto, 2)
+    for steps in (1, 4, 33, 200):
+        given.inputs[0] = np.random.default_rng(steps).normal(size=(steps, 1, 24)).astype(np.float32)
+        arrays = feeds(given, proto)
+        for a, b, c in zip(one.run(None, arrays), two.run(None, arrays), peer.run(None, arrays), strict=True):
+            np.testing.assert_array_equal(a, b)
+            np.testing.assert_allclose(a, c, rtol=2e-5, atol=2e-6)
+
+
 def test_a_layer_is_one_call_beside_its_product(tmp_path: Path) -> None:
     given = make_layer("LSTM", 4, 2, 8, 32, direction="bidirectional", optional="bhc")
     onnx.save(model(given), tmp_path / "m.onnx")
