@@ -52,10 +52,10 @@ class Recurrence:
     """One recurrent layer of ``steps`` steps of ``batch`` rows; ``cells`` and ``reverse`` have an entry per direction.
 
     All cells have the same phases. ``dtype`` is that of state, sums and packed weights. ``projection`` has the inputs'
-    products, gate after gate in its last dimension, or says how they are made here, for a batch of 1; ``bias`` those of
-    the inputs, gate after gate, and then those of the recurrent products; ``lengths`` is the buffer of the rows'
-    sequence lengths (int32, dense). ``scratch`` is the buffer of ``scratch_size`` elements. Returns STATUS_LENGTH for
-    a length outside [0, steps].
+    products, gate after gate in its last dimension; where there are ``inputs``, those of a batch of 1 are made here.
+    ``bias`` has those of the inputs, gate after gate, and then those of the recurrent products; ``lengths`` is the
+    buffer of the rows' sequence lengths (int32, dense), ``scratch`` that of ``scratch_size`` elements. Returns
+    STATUS_LENGTH for a length outside [0, steps].
     """
 
     cells: tuple[Cell, ...]
@@ -64,7 +64,8 @@ class Recurrence:
     steps: Dim
     batch: Dim
     dtype: DType
-    projection: Access | InputProducts
+    projection: Access | None
+    inputs: InputProducts | None
     weights: int
     scratch: int
     bias: Access | None = None
@@ -94,14 +95,14 @@ class Recurrence:
         """The blocks that a batch is cut into."""
         return ceildiv(batch, block_rows(target, self.panels))
 
-    def task_memory(self, target: Target) -> int:
-        """Elements of scratch memory of one task: the state, and what the products of inputs need."""
-        state = self.memory * block_rows(target, self.panels) * self.width
-        return state + (self.projection.memory if isinstance(self.projection, InputProducts) else 0)
+    def state_size(self, target: Target) -> int:
+        """Elements of the state of one task."""
+        return self.memory * block_rows(target, self.panels) * self.width
 
     def scratch_size(self, target: Target, batch: Dim) -> Dim:
-        """Elements of scratch memory."""
-        return self.tasks(target, batch) * self.task_memory(target)
+        """Elements of scratch memory: the state of each task, and what each direction of a batch of 1 needs besides."""
+        beside = 0 if self.inputs is None else len(self.cells) * self.inputs.memory
+        return self.tasks(target, batch) * self.state_size(target) + beside
 
     def tasks(self, target: Target, batch: Dim) -> Dim:
         """The number of parallel tasks."""
@@ -136,12 +137,11 @@ class Task:
         widest = max(spec.panels.columns(place) for place in range(len(cell.phases)))
         self.sums = b.local(spec.dtype, self.most * GROUP * widest)
         self.each = self.most * spec.width
-        self.memory = b.buffer(spec.scratch, spec.dtype).at(task * spec.task_memory(b.target))
+        scratch = b.buffer(spec.scratch, spec.dtype)
+        self.memory = scratch.at(task * spec.state_size(b.target))
+        self.beside = scratch.at(blocks * (len(spec.cells) * spec.state_size(b.target)))
         self.weights = b.buffer(spec.weights, spec.dtype).at(direction * spec.panels.size)
         self.stream: InputStream | None = None
-        if isinstance(spec.projection, InputProducts):
-            packed = b.buffer(spec.projection.weights, spec.dtype).at(direction * spec.projection.packed)
-            self.stream = InputStream(b, spec.projection, self.memory.at(spec.memory * self.each), packed)
 
     def size(self, dim: Dim) -> Value:
         return emit_dim(self.b, dim, lambda name: self.b.size(int(name[1:])))
@@ -185,10 +185,16 @@ class Task:
     def emit(self) -> None:
         b = self.b
         longest = self.begin()
-        if self.stream is None:
+        if self.spec.inputs is None:
             self.walk(b.i64(0), longest)
+        elif self.spec.projection is None:
+            self.walk_blocks(self.spec.inputs, longest)
         else:
-            self.walk_blocks(self.stream, longest)
+            with b.if_else(self.size(self.spec.batch) == 1) as (single, many):
+                with single:
+                    self.walk_blocks(self.spec.inputs, longest)
+                with many:
+                    self.walk(b.i64(0), longest)
         with b.loop(self.rows) as row:
             self.finish(row, longest)
 
@@ -198,15 +204,19 @@ class Task:
             for place in range(len(self.cell.phases)):
                 StepPhase(self, place, step).emit()
 
-    def walk_blocks(self, stream: InputStream, longest: Value) -> None:
+    def walk_blocks(self, inputs: InputProducts, longest: Value) -> None:
         """All steps in blocks; beside those of each, the products of the inputs of the next."""
-        b, rows, row = self.b, stream.spec.rows, self.b.i64(0)
+        b, rows, row = self.b, inputs.rows, self.b.i64(0)
+        packed = b.buffer(inputs.weights, self.spec.dtype).at(self.direction * inputs.packed)
+        stream = InputStream(b, inputs, self.beside.at(self.direction * inputs.memory), packed)
+        self.stream = stream
         with b.loop((longest + (rows - 1)) // rows + 1) as block:
             here = b.minimum(block * rows, longest)
             count = b.minimum(longest - here, rows)
-            stream.begin(here, count, lambda step: self.at(stream.spec.x, row, self.time(row, step)))
+            stream.begin(here, count, lambda step: self.at(inputs.x, row, self.time(row, step)))
             self.walk(b.maximum(block - 1, 0) * rows, here)
             stream.finish()
+        self.stream = None
 
     def begin(self) -> Value:
         """Puts the initial state into memory, checks the lengths and gives the longest."""

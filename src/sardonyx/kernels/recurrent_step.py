@@ -61,7 +61,8 @@ class StepPhase:
     def products(self, first: Value, count: Value) -> None:
         """The sums of a group of panels for all rows of the block."""
         b, batch = self.b, self.task.spec.batch
-        heights = list(range(1, self.task.most + 1))
+        # A batch of 1 is walked beside its inputs' products, and no larger one has a block of a single row.
+        heights = list(range(1 if self.task.spec.inputs is None else 2, self.task.most + 1))
         if isinstance(batch, int):
             blocks = -(-batch // self.task.most)
             heights = sorted({batch // blocks, -(-batch // blocks)}) if blocks else []
@@ -220,11 +221,12 @@ class _Unit:
 
     def _projection(self, index: int) -> Value:
         """The inputs' products of a gate."""
-        phase, projection = self.phase, self.phase.task.spec.projection
-        if isinstance(projection, Access):
+        phase, stream = self.phase, self.phase.task.stream
+        if stream is None:
+            projection = phase.task.spec.projection
+            assert projection is not None
             return self._load(projection, index, self.row, self.time)
-        assert phase.task.stream is not None
-        made = phase.task.stream.sums_of(phase.step).at(index * phase.panels.hidden)
+        made = stream.sums_of(phase.step).at(index * phase.panels.hidden)
         return made.load(self.first, phase.lanes, self.mask)
 
     def peephole(self, index: int) -> Value:

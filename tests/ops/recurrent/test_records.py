@@ -14,7 +14,7 @@ from ops.recurrent.oracle import GATES, layer
 from ops.run_record import RunContext
 from sardonyx.errors import InvalidModelError
 from sardonyx.kernels.recurrent import Recurrence
-from sardonyx.kernels.recurrent_inputs import InputProducts, input_rows
+from sardonyx.kernels.recurrent_inputs import input_rows
 from sardonyx.lang.host import host_target
 from sardonyx.targets import AVX2, BASELINE, Target
 
@@ -147,7 +147,7 @@ def test_wrong_shapes(index: int, name: str) -> None:
 def makes_inputs_beside(context: RunContext) -> bool:
     """Whether the recurrent kernel makes the products of the inputs itself."""
     (kernel,) = (kernel for kernel, *_ in context.kernels if isinstance(kernel, Recurrence))
-    return isinstance(kernel.projection, InputProducts)
+    return kernel.inputs is not None
 
 
 @pytest.mark.skipif(not input_rows(host_target(), 8), reason="this machine has few registers")

@@ -22,7 +22,7 @@ from sardonyx.ops.axes import row_major
 from sardonyx.ops.base import Anchor, Fused, InferContext, LowerContext
 from sardonyx.ops.product import Matrix, lower_product
 from sardonyx.ops.recurrent.activations import activations
-from sardonyx.symbols import Dim, symbol
+from sardonyx.symbols import Dim, maximum, minimum, symbol
 
 __all__ = ["Recurrent"]
 
@@ -176,7 +176,8 @@ class _Call:
 
     def emit(self) -> None:
         ctx, record = self.ctx, self.record
-        projection = self.beside() or self.projection()
+        inputs = self.beside()
+        projection = None if inputs is not None and self.batch == 1 else self.projection(inputs is not None)
         weights = self.place(self.packed())
         optional = [self.vector(index) for index in (B, PEEPHOLES)]
         lengths = None if ctx.infer.optional(LENGTHS) is None else self.place(ctx.contiguous(LENGTHS))
@@ -190,6 +191,7 @@ class _Call:
             batch=self.slots.add(self.batch),
             dtype=self.sums,
             projection=projection,
+            inputs=inputs,
             weights=weights,
             scratch=len(self.operands),
             bias=optional[0],
@@ -202,9 +204,7 @@ class _Call:
             y_c=outputs[2],
         )
         self.place(ctx.scratch(self.sums, kernel.scratch_size(ctx.target, self.batch)))
-        inputs = projection.size if isinstance(projection, InputProducts) else 0
-        columns = len(self.reverse) * record.gates * self.hidden
-        work = self.steps * self.batch * (2 * columns * (self.hidden + inputs))
+        work = self.steps * self.batch * (2 * len(self.reverse) * record.gates * self.hidden * self.hidden)
         ctx.call(kernel, self.operands, self.slots.sizes, kernel.tasks(ctx.target, self.batch), work)
 
     def place(self, operand: Operand) -> int:
@@ -219,11 +219,18 @@ class _Call:
 
     # -- inputs --------------------------------------------------------------------------------------------------
 
-    def projection(self) -> Access:
-        """The products of all inputs with W, for both directions at once; rows in the order they have in memory."""
+    def projection(self, of_many: bool) -> Access:
+        """The products of all inputs with W, for both directions at once; rows in the order they have in memory.
+
+        ``of_many``: a batch of 1 needs none.
+        """
         ctx, columns = self.ctx, len(self.reverse) * self.record.gates * self.hidden
         order, x = self._rows()
         weights = Matrix(ctx.contiguous(W), (), (2,), (0, 1))
+        if of_many:
+            shape = list(x.operand.shape)
+            shape[order[0]] *= minimum(maximum(self.batch - 1, 0), 1)
+            x = replace(x, operand=replace(x.operand, shape=tuple(shape)))
         sizes = [x.operand.shape[axis] for axis in order]
         result = replace(ctx.scratch(self.sums, sizes[0] * sizes[1] * columns), shape=(*sizes, columns))
         result = replace(result, strides=row_major(result.shape))
@@ -235,28 +242,38 @@ class _Call:
         return Access(self.place(result), self.sums, steps[0], self.record.gates * self.hidden, steps[1])
 
     def beside(self) -> InputProducts | None:
-        """How the products of the inputs are made beside the recurrent ones, where that pays: a single row leaves the
-        multiply-adds idle half of the time, and long sequences have steps to make them in."""
-        ctx, (steps, batch, size) = self.ctx, self.record._sequence_first(self.ctx.infer.input(X).shape or (0, 0, 0))
+        """How the products of a single row's inputs are made beside the recurrent ones, where that pays.
+
+        Those leave the multiply-adds idle half of the time, and long sequences have steps to make the others in.
+        """
+        ctx, size = self.ctx, self.record._sequence_first(self.ctx.infer.input(X).shape or (0, 0, 0))[2]
         gates = max(len(phase.gates) for phase in self.panels.phases)
-        rows, columns, lanes = input_rows(ctx.target, GROUP * gates), self.record.gates * self.hidden, self.panels.lanes
-        short = isinstance(steps, int) and steps < 2 * rows
-        if not rows or batch != 1 or short or not isinstance(size, int) or not 0 < size <= MOST_INPUTS * self.hidden:
+        rows = input_rows(ctx.target, GROUP * gates)
+        many = isinstance(self.batch, int) and self.batch != 1
+        short = isinstance(self.steps, int) and self.steps < 2 * rows
+        if not rows or many or short or self.panels.vectors < GROUP or ctx.const(W) is None:
             return None
-        if self.panels.vectors < GROUP or ctx.const(W) is None:
+        if not isinstance(size, int) or not 0 < size <= MOST_INPUTS * self.hidden:
             return None
-        source = ctx.input(X)
-        if source.strides[2] != 1:
-            source = ctx.contiguous(X)
+        source = ctx.input(X) if ctx.input(X).strides[2] == 1 else ctx.contiguous(X)
         x = self.access(source, 1 if self.record.layout else 0, None, None)
-        inputs = InputProducts(x, len(self.operands), size, columns, rows, lanes)
-        shape = TileShape(rows, VECTORS, lanes)
-        weights = ctx.contiguous(W)
-        offset = symbol("i0") * weights.strides[0]
-        pack = Pack.of(shape, size, columns, weights.dtype, self.sums, (1, weights.strides[1]), offset)
-        directions = len(self.reverse)
-        self.place(ctx.prepared(self.sums, directions * inputs.packed, pack, [weights], [], directions * inputs.panels))
+        inputs = InputProducts(x, len(self.operands), size, self.record.gates * self.hidden, rows, self.panels.lanes)
+        self.place(self._packed_inputs(inputs))
         return inputs
+
+    def _packed_inputs(self, inputs: InputProducts) -> Operand:
+        """W in panels, direction after direction.
+
+        Where no panel is padded, it is made just as for ``projection``, so that the two share the memory.
+        """
+        ctx, directions, weights = self.ctx, len(self.reverse), self.ctx.contiguous(W)
+        shape = TileShape(inputs.rows, VECTORS, inputs.lanes)
+        padded = inputs.width != inputs.columns
+        columns = inputs.columns if padded else directions * inputs.columns
+        offset = symbol("i0") * weights.strides[0] if padded else 0
+        pack = Pack.of(shape, inputs.size, columns, weights.dtype, self.sums, (1, weights.strides[1]), offset)
+        tasks = directions * inputs.panels
+        return ctx.prepared(self.sums, directions * inputs.packed, pack, [weights], [], tasks)
 
     def _rows(self) -> tuple[tuple[int, int], Matrix]:
         """x as a matrix, and which of its first two dimensions is the outer one of its rows."""
