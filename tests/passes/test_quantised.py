@@ -198,3 +198,21 @@ def test_numbers_along_other_axes_are_left_alone() -> None:
     proto = model(nodes, {"x": ["n", 24]}, ["y"], used(nodes, given))
     assert "MatMul" in op_types(optimised(proto)[0])
     check(proto, {"x": np.random.default_rng(3).standard_normal((5, 24)).astype(np.float32)}, 1e-5)
+
+
+@pytest.mark.parametrize("inside", ["product", "quantiser"])
+def test_across_branches(inside: str) -> None:
+    """A product in a branch of what is dequantised outside of it, and the other way around."""
+    given = constants("int8", (24, 30), 1)
+    outer = [*quantised("x"), node("DequantizeLinear", "w s_w z_w", "d_w", axis=1)]
+    product = node("MatMul", "d_x d_w", "t")
+    last = [node("QuantizeLinear", "t s_y z_y", "q"), node("DequantizeLinear", "q s_y z_y", "r")]
+    branch = [product, *last] if inside == "product" else last
+    result = [onnx.ValueInfoProto(name="r")]
+    then = helper.make_graph(branch, "then", [], result)
+    other = helper.make_graph([node("Constant", "", "r", value_floats=[1.0])], "else", [], result)
+    nodes = [*outer, *([] if inside == "product" else [product]), node("ReduceMax", "x", "m", keepdims=0)]
+    nodes += [node("Greater", "m low", "c"), node("If", "c", "y", then_branch=then, else_branch=other)]
+    used_here = used([*nodes, *branch], given) | {"low": np.array(-9.0, np.float32)}
+    proto = model(nodes, {"x": ["n", 24]}, ["y"], used_here)
+    near(proto, np.random.default_rng(3).standard_normal((3, 24)).astype(np.float32))

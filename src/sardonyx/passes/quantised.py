@@ -126,13 +126,16 @@ def _equal(rewriter: Rewriter, a: ir.Value | None, b: ir.Value | None) -> bool:
 
 
 def _discard(rewriter: Rewriter, node: ir.Node) -> None:
-    """Removes a node and what was computed for it alone, so that its weights are not made floats for nothing."""
+    """Removes a node and what was computed for it alone, so that its weights are not made floats for nothing.
+
+    What lies in the graph around is left to the sweep.
+    """
     if any(value.uses() or value.is_graph_output() for value in node.outputs):
         return
     makers = [value.producer() for value in node.inputs if value is not None]
     rewriter.remove(node)
     for maker in makers:
-        if maker is not None and maker.graph is not None:
+        if maker is not None and maker.graph is rewriter.graph:
             _discard(rewriter, maker)
 
 
@@ -219,6 +222,8 @@ def _after(rewriter: Rewriter, node: ir.Node) -> _After | None:
             high = np.inf if limits[1] is None else limits[1]
         reader = rewriter.sole_reader(reader.outputs[0])
     quantiser = _quantiser(rewriter, reader)
+    if quantiser is not None and quantiser.graph is not node.graph:
+        return None  # it reads the product from inside of a branch
     return None if quantiser is None or not low <= high else _After(quantiser, low, high)
 
 

@@ -45,7 +45,14 @@ class Requantise:
         total, scale, zero_point = values
         b = total.b
         rounded = b.round_even(total.to(dtypes.float32) * scale.to(dtypes.float32))
-        return b.saturate(rounded + zero_point.to(dtypes.float32), self.dtype)
+        return clamped(rounded + zero_point.to(dtypes.float32), self.dtype)
+
+
+def clamped(value: Value, dtype: DType) -> Value:
+    """A whole number in float32, clipped to the range of bytes; NaN, which no scale of a sound model gives, is low."""
+    b, (low, high) = value.b, (-128.0, 127.0) if dtype is dtypes.int8 else (0.0, 255.0)
+    above = b.select(value > low, value, low)
+    return b.truncated(b.select(above < high, above, high), dtype)
 
 
 @dataclass(frozen=True)
