@@ -34,7 +34,8 @@ class IOBinding:
         self._output_names = {v.name for v in session.get_outputs()}
         self._inputs: dict[str, Any] = {}
         self._outputs: dict[str, npt.NDArray[Any] | None] = {}
-        self._results = OrtValueVector()
+        self._names: list[str] = []
+        self._results: list[Any] = []
 
     # -- inputs ----------------------------------------------------------------------------------------------------
 
@@ -82,30 +83,37 @@ class IOBinding:
             if element_type is None or shape is None:
                 raise ValueError("element_type and shape are to be provided if pre-allocated memory is provided")
             target = _at_address(buffer_ptr, shape, element_type)
-        self._outputs[self._output(name)] = target
+        self._want(name, target)
 
     def bind_ortvalue_output(self, name: str, ortvalue: OrtValue) -> None:
         """Wants an output in the memory of a tensor."""
-        self._outputs[self._output(name)] = np.asarray(ortvalue.numpy())
+        self._want(name, np.asarray(ortvalue.numpy()))
+
+    def _want(self, name: str, target: npt.NDArray[Any] | None) -> None:
+        if name not in self._output_names:
+            raise UnreadableInputError(f"unknown output {name!r}: the model's outputs are {sorted(self._output_names)}")
+        self._outputs[name] = target
+        self._names = list(self._outputs)
 
     def clear_binding_outputs(self) -> None:
         self._outputs.clear()
-        self._results = OrtValueVector()
+        self._names, self._results = [], []
 
     def synchronize_outputs(self) -> None:
         """Nothing: there is no device to wait for."""
 
     def get_outputs(self) -> list[OrtValue]:
         """The results of the last run, in the order in which the outputs were bound."""
-        return list(self._results)
+        return [OrtValue(result) for result in self._results]
 
     def get_outputs_as_ortvaluevector(self) -> OrtValueVector:
         """``get_outputs`` as a vector."""
-        return self._results
+        return OrtValueVector(self.get_outputs())
 
     def copy_outputs_to_cpu(self) -> list[Any]:
-        """The results of the last run as arrays of their own."""
-        return [v.value.copy() if isinstance(v.value, np.ndarray) else v.value for v in self._results]
+        """The results of the last run as arrays; copies of those in bound memory, which the next run overwrites."""
+        bound = {id(target) for target in self._outputs.values()}
+        return [result.copy() if id(result) in bound else result for result in self._results]
 
     # -- the run ---------------------------------------------------------------------------------------------------
 
@@ -114,24 +122,19 @@ class IOBinding:
         if not self._outputs:
             raise UnreadableInputError("at least one output should be requested: bind it with bind_output")
         try:
-            results = self._session.run(list(self._outputs), self._inputs, run_options)
+            results = self._session.run(self._names, self._inputs, run_options)
         except UnreadableInputError:
             raise
         except InvalidInputError as error:
             raise UnreadableInputError(str(error)) from error
-        values = OrtValueVector()
-        for (name, target), result in zip(self._outputs.items(), results, strict=True):
-            values.append(OrtValue(result if target is None else _stored(name, target, result)))
-        self._results = values
+        for position, (name, target) in enumerate(self._outputs.items()):
+            if target is not None:
+                results[position] = _stored(name, target, results[position])
+        self._results = results
 
     def _input(self, name: str) -> str:
         if name not in self._input_names:
             raise UnreadableInputError(f"unknown input {name!r}: the model's inputs are {sorted(self._input_names)}")
-        return name
-
-    def _output(self, name: str) -> str:
-        if name not in self._output_names:
-            raise UnreadableInputError(f"unknown output {name!r}: the model's outputs are {sorted(self._output_names)}")
         return name
 
 
