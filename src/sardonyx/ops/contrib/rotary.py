@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import onnx_ir as ir
 
 from sardonyx.ops.composite import Builder, Composite
@@ -33,24 +34,31 @@ def rotate(
     size = b.known(b.shape(x)[3], "the size of a head")
     if not 0 < 2 * pairs <= size:
         b.fail(f"heads of {size} elements do not have {pairs} pairs to rotate")
+    if interleaved:
+        return _rotate_neighbours(b, x, positions, cosines, sines)
     cosine, sine = (b.unsqueeze(b.op("Gather", table, positions), 2) for table in (cosines, sines))
     parts = b.split(x, 3, 2 * pairs, size - 2 * pairs) if size > 2 * pairs else [x]
-    if interleaved:
-        heads = b.known(b.shape(x)[2], "the number of heads")
-        real, imaginary = (
-            b.op("Squeeze", part, b.ints(4)) for part in b.split(b.reshape(parts[0], 0, 0, heads, pairs, 2), 4, 1, 1)
-        )
-    else:
-        real, imaginary = b.split(parts[0], 3, pairs, pairs)
+    real, imaginary = b.split(parts[0], 3, pairs, pairs)
     turned = [
         b.op("Sub", b.op("Mul", real, cosine), b.op("Mul", imaginary, sine)),
         b.op("Add", b.op("Mul", real, sine), b.op("Mul", imaginary, cosine)),
     ]
-    if not interleaved:
-        return b.op("Concat", *turned, *parts[1:], axis=3)
-    pairwise = b.op("Concat", *(b.unsqueeze(one, 4) for one in turned), axis=4)
-    whole = b.reshape(pairwise, 0, 0, heads, 2 * pairs)
-    return whole if len(parts) == 1 else b.op("Concat", whole, parts[1], axis=3)
+    return b.op("Concat", *turned, *parts[1:], axis=3)
+
+
+def _rotate_neighbours(b: Builder, x: ir.Value, positions: ir.Value, cosines: ir.Value, sines: ir.Value) -> ir.Value:
+    """``rotate`` of interleaved pairs, as x * cosine + (its neighbour) * (sine or -sine): no strided halves."""
+    pairs = b.known(b.shape(cosines)[1], "the number of columns of the cosines")
+    size = b.known(b.shape(x)[3], "the size of a head")
+    places = np.arange(2 * pairs)
+    turned = b.split(x, 3, 2 * pairs, size - 2 * pairs) if size > 2 * pairs else [x]
+    twice = b.constant(places // 2)
+    signs = b.constant(np.where(places % 2 == 0, -1, 1).astype(b.dtype(x).numpy))
+    cosine, sine = (b.op("Gather", b.op("Gather", table, positions), twice, axis=2) for table in (cosines, sines))
+    neighbours = b.op("Gather", turned[0], b.constant(places ^ 1), axis=3)
+    other = b.op("Mul", neighbours, b.unsqueeze(b.op("Mul", sine, signs), 2))
+    result = b.op("Add", b.op("Mul", turned[0], b.unsqueeze(cosine, 2)), other)
+    return result if len(turned) == 1 else b.op("Concat", result, turned[1], axis=3)
 
 
 @op("RotaryEmbedding", MICROSOFT)
