@@ -47,9 +47,11 @@ if TYPE_CHECKING:
     from sardonyx.ops.custom import unregister_operator as unregister_operator
     from sardonyx.options import RunOptions as RunOptions
     from sardonyx.options import SessionOptions as SessionOptions
+    from sardonyx.runtime.seeds import set_seed as set_seed
     from sardonyx.session.arguments import ModelMetadata as ModelMetadata
     from sardonyx.session.arguments import NodeArg as NodeArg
     from sardonyx.session.binding import IOBinding as IOBinding
+    from sardonyx.session.binding import SessionIOBinding as SessionIOBinding
     from sardonyx.session.devices import OrtArenaCfg as OrtArenaCfg
     from sardonyx.session.devices import OrtDevice as OrtDevice
     from sardonyx.session.devices import OrtEpDevice as OrtEpDevice
@@ -119,8 +121,9 @@ _HOMES = {
     ],
     "ops.custom": ["register_operator", "unregister_operator"],
     "options": ["RunOptions", "SessionOptions"],
+    "runtime.seeds": ["set_seed"],
     "session.arguments": ["ModelMetadata", "NodeArg"],
-    "session.binding": ["IOBinding"],
+    "session.binding": ["IOBinding", "SessionIOBinding"],
     "session.devices": [
         "OrtArenaCfg",
         "OrtDevice",

@@ -65,6 +65,14 @@ def test_memory_of_the_caller() -> None:
         session.run_with_iobinding(binding)
         np.testing.assert_allclose(result, expected(), rtol=1e-5)
         given[:] = 0
+        binding.bind_input(
+            name="x",
+            device_type="cpu",
+            device_id=0,
+            element_type=np.float32,
+            shape=(2, 8),
+            buffer_ptr=given.ctypes.data,
+        )
         session.run_with_iobinding(binding)
         np.testing.assert_allclose(result, session.run(["y"], {"x": given})[0], rtol=1e-5)
         value = engine.OrtValue.ortvalue_from_shape_and_type([2, 5], np.float32)

@@ -199,6 +199,44 @@ def test_enumerations(name: str) -> None:
         assert repr(ours(int(value))) == repr(value)
 
 
+def test_methods_take_the_same_arguments() -> None:
+    for name in ("InferenceSession", "OrtValue", "IOBinding"):
+        ours, theirs = getattr(sardonyx, name), getattr(onnxruntime, name)
+        for method in dir(theirs):
+            if method.startswith("_") and method != "__init__":
+                continue
+            if method in ("get_provider_graph_assignment_info", "release_captured_graph"):
+                continue
+            expected = list(inspect.signature(getattr(theirs, method)).parameters)
+            if method != "__init__" or name == "InferenceSession":
+                assert list(inspect.signature(getattr(ours, method)).parameters)[: len(expected)] == expected, method
+
+
+def test_names_of_the_module() -> None:
+    beyond = (
+        "AdapterFormat",
+        "Lora",
+        "ModelCompiler",
+        "ModelPackage",
+        "OrtEpAssigned",
+        "OrtEpContext",
+        "OrtSyncStream",
+    )
+    inside = {
+        "contextlib",
+        "cuda_version",
+        "import_capi_exception",
+        "onnxruntime_validation",
+        "package_name",
+        "version",
+    }
+    inside |= {"OrtExternalInitializerInfo", "print_debug_info"}
+    for name in dir(onnxruntime):
+        if not name.startswith(("_", *beyond)) and name not in inside:
+            assert hasattr(sardonyx, name)
+            assert name in dir(sardonyx)
+
+
 @pytest.mark.parametrize("name", ["SessionOptions", "RunOptions"])
 def test_options_and_defaults(name: str) -> None:
     ours, theirs = getattr(sardonyx, name)(), getattr(onnxruntime, name)()

@@ -31,8 +31,9 @@ from sardonyx.ort_errors import (
     NotImplemented,
     RuntimeException,
 )
+from sardonyx.runtime.seeds import set_seed
 from sardonyx.session.arguments import ModelMetadata, NodeArg
-from sardonyx.session.binding import IOBinding as SessionIOBinding
+from sardonyx.session.binding import SessionIOBinding
 from sardonyx.session.devices import (
     OrtArenaCfg,
     OrtDevice,
@@ -123,6 +124,7 @@ __all__ = [
     "set_default_logger_severity",
     "set_default_logger_verbosity",
     "set_global_thread_pool_sizes",
+    "set_seed",
     "unregister_execution_provider_library",
 ]
 

@@ -18,7 +18,7 @@ from sardonyx.session.values import OrtValue, OrtValueVector, element_type_of
 if TYPE_CHECKING:
     from sardonyx.session.inference import InferenceSession
 
-__all__ = ["IOBinding"]
+__all__ = ["IOBinding", "SessionIOBinding"]
 
 
 class IOBinding:
@@ -43,16 +43,24 @@ class IOBinding:
         """An array (not copied), or anything else that ``run`` takes."""
         self._inputs[self._input(name)] = arr_on_cpu
 
-    def bind_input(self, name: str, *place: Any) -> None:
+    def bind_input(
+        self,
+        name: str,
+        device_type: Any,
+        device_id: Any = None,
+        element_type: Any = None,
+        shape: Any = None,
+        buffer_ptr: int | None = None,
+    ) -> None:
         """Memory at an address, which must stay valid: row-major, of this shape and type.
 
-        ``place`` is a device (a name and a number, or an OrtDevice), an element type, a shape and an address; or one
-        array.
+        Without an address: ``device_type`` is an array, or an OrtDevice that type, shape and address follow.
         """
-        if len(place) == 1:
-            return self.bind_cpu_input(name, place[0])
-        device, (element_type, shape, buffer_ptr) = place[:-3], place[-3:]
-        check_device(*device)
+        if buffer_ptr is None and isinstance(device_type, OrtDevice):
+            device_id, element_type, shape, buffer_ptr = 0, device_id, element_type, shape
+        elif buffer_ptr is None:
+            return self.bind_cpu_input(name, device_type)
+        check_device(device_type, device_id)
         self._inputs[self._input(name)] = _at_address(buffer_ptr, shape, element_type)
 
     def bind_ortvalue_input(self, name: str, ortvalue: OrtValue) -> None:
@@ -136,6 +144,10 @@ class IOBinding:
         if name not in self._input_names:
             raise UnreadableInputError(f"unknown input {name!r}: the model's inputs are {sorted(self._input_names)}")
         return name
+
+
+SessionIOBinding = IOBinding
+"""The class that ONNX Runtime's IOBinding wraps."""
 
 
 def _stored(name: str, target: npt.NDArray[Any], result: Any) -> npt.NDArray[Any]:
