@@ -53,6 +53,21 @@ def test_inputs_of_unknown_rank(rank: int) -> None:
     check(proto, {"x": rng.standard_normal((2, 3, 4)[3 - rank :]).astype(np.float32)})
 
 
+def test_a_squeeze_of_any_sizes() -> None:
+    nodes = [node("Squeeze", ["x"], ["s"]), node("Mul", ["s", "w"], ["m"]), node("Exp", ["m"], ["y"])]
+    proto = model(nodes, [tensor("x", ["n", "m", 4])], [tensor("y", None)], {"w": W[0]})
+    check(proto, *({"x": rng.standard_normal((n, m, 4)).astype(np.float32)} for n, m in ((1, 1), (1, 3), (2, 3))))
+
+
+def test_a_reshape_of_any_rank() -> None:
+    nodes = [node("Reshape", ["x", "shape"], ["r"]), node("Exp", ["r"], ["y"])]
+    proto = model(nodes, [tensor("x", ["n", 4]), tensor("shape", ["rank"], INT64)], [tensor("y", None)])
+    session = check(proto, *({"x": X[0], "shape": np.array(s)} for s in ([12], [2, -1], [0, 2, 2], [3, 0, 1])))
+    for shape, message in (([5, 5], "reshape"), ([3, 4, 0], "does not have"), ([-2], "negative")):
+        with pytest.raises(ExecutionError, match=message):
+            session.run(None, {"x": X[0], "shape": np.array(shape)})
+
+
 def test_loops_whose_rank_changes() -> None:
     body = loop_body(
         [node("Unsqueeze", ["a", "zero"], ["u"]), node("Neg", ["u"], ["b"])], [tensor("a", None)], [tensor("b", None)]

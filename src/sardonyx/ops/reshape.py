@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from sardonyx import dtypes
 from sardonyx.graph.info import TensorInfo
 from sardonyx.kernels.spec import Operand
@@ -91,6 +93,22 @@ class Reshape(_SameElements):
             return (TensorInfo(data.dtype, wanted) if known else unknown(ctx, data, len(wanted)),)
         shape = self._resolve(ctx, data.shape, wanted)
         return (carried(data.dtype, shape, data.values if len(shape) <= 1 else None),)
+
+    def hosts(self, ctx: InferContext) -> bool:
+        """Where the length of the shape, and so the rank, depends on data: another look at the same memory."""
+        data, target = ctx.input(0), ctx.input(1)
+        return data.shape is not None and target.shape is not None and not isinstance(product(target.shape), int)
+
+    def host(self, *values: Any) -> Sequence[Any]:
+        data, target = values
+        sizes = [int(size) for size in np.asarray(target).reshape(-1)]
+        if not self.allowzero:
+            if any(size == 0 and place >= data.ndim for place, size in enumerate(sizes)):
+                raise ValueError(f"0 in shape {sizes} copies a size that the input of shape {data.shape} does not have")
+            sizes = [data.shape[place] if size == 0 else size for place, size in enumerate(sizes)]
+        if any(size < -1 for size in sizes):
+            raise ValueError(f"shape {sizes} has a negative size")
+        return (data.reshape(sizes),)
 
     def _resolve(self, ctx: InferContext, shape: tuple[Dim, ...], wanted: Sequence[Dim]) -> tuple[Dim, ...]:
         if any(ctx.from_data(size) for size in wanted):
@@ -201,6 +219,13 @@ class Squeeze(_SameElements):
             one = size if out == 1 else 1 + out * (size - 1)
             ctx.require_equal(one, 1, f"axis {axis} to squeeze has size {size}, not 1")
         return (carried(data.dtype, without(ctx, shape, gone, len(choices)), data.values),)
+
+    def hosts(self, ctx: InferContext) -> bool:
+        """Where the rank depends on which sizes are 1: another look at the same memory."""
+        return ctx.optional(1) is None and ctx.input(0).shape is not None
+
+    def host(self, *values: Any) -> Sequence[Any]:
+        return (np.squeeze(values[0]),)
 
 
 @op("Unsqueeze")
