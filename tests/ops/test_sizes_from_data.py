@@ -215,3 +215,14 @@ def test_sizes_that_kernels_compute() -> None:
         np.testing.assert_allclose(sums, (x * x).reshape(-1, length).sum(axis=1), rtol=1e-5)
     with pytest.raises(sardonyx.InvalidInputError, match="has not as many elements"):
         session.run(None, {"x": floats(7), "lengths": i64(2)})
+
+
+def test_the_declared_rank_tells_the_length_of_a_shape() -> None:
+    for case in (Case("Reshape", [X, i64(4, 6)]), Case("ConstantOfShape", [i64(2, 3)])):
+        made = case.model()  # the length of the shape is open
+        made.graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info("y0", onnx.TensorProto.FLOAT, ["a", "b"]))
+        session = sardonyx.InferenceSession(made, sardonyx.SessionOptions(strict=True))
+        np.testing.assert_array_equal(session.run(None, case.feeds())[0], case.expected()[0])
+        for wrong in (i64(24), i64(2, 3, 4)):
+            with pytest.raises(sardonyx.InvalidInputError):
+                session.run(None, {**case.feeds(), f"x{len(case.inputs) - 1}": wrong})

@@ -136,7 +136,8 @@ class Op:
     """Base of all records. Class attributes set by ``@op``: ``op_type`` and ``domain``.
 
     ``sized_by`` are the inputs, small integer tensors, whose contents sizes or places depend on. Where these are not
-    known ahead, ``infer`` finds symbols in them that the runtime reads when the step begins.
+    known ahead, ``infer`` finds symbols in them that the runtime reads when the step begins. ``rank_by`` is the one of
+    them that has as many elements as the output has dimensions: the rank that the model declares tells its length.
     ``any_rank`` says that ``infer`` can do with inputs of unknown rank; other records are not asked about them.
     """
 
@@ -146,6 +147,7 @@ class Op:
     """Whether it may give another result every time: it is neither folded nor shared."""
     any_rank: ClassVar[bool] = False
     sized_by: ClassVar[tuple[int, ...]] = ()
+    rank_by: ClassVar[int | None] = None
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo] | None:
         """Types and sizes of the outputs; raises InvalidModelError through ``ctx.fail`` for inputs that cannot be.

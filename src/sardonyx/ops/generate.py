@@ -53,6 +53,7 @@ class ConstantOfShape(Anchor):
     """A tensor of the shape in input 0 filled with ``value`` (one element; float32 0 without it)."""
 
     sized_by = (0,)
+    rank_by = 0
     value: object = None
 
     def _fill(self, ctx: InferContext) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:

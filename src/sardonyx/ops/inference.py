@@ -17,6 +17,7 @@ from sardonyx.errors import InvalidModelError, ModelTooLargeError
 from sardonyx.graph.info import TensorInfo
 from sardonyx.graph.model import Model
 from sardonyx.graph.shape_inference import onnx_output_shapes
+from sardonyx.graph.value_types import DECLARED_SHAPE
 from sardonyx.ops.base import Control, Elementwise, InferContext, Op
 from sardonyx.ops.registry import decode
 from sardonyx.ops.size_symbols import SizeSymbols
@@ -58,7 +59,7 @@ class GraphInfo:
     checks: dict[ir.Node, list[tuple[Dim, Dim, str]]] = field(default_factory=dict)
     counted: dict[ir.Node, set[str]] = field(default_factory=dict)
     symbols: SizeSymbols = field(default_factory=SizeSymbols)
-    _contents: dict[ir.Value, tuple[Dim, ...]] = field(default_factory=dict)
+    _contents: dict[ir.Value, dict[int, tuple[Dim, ...]]] = field(default_factory=dict)
     _depth: int = 0
     _deep_bodies: int = 0
 
@@ -122,7 +123,9 @@ class GraphInfo:
         inputs = [None if value is None else self.of(value) for value in node.inputs]
         for index, value in enumerate(node.inputs):
             if record is not None and value is not None and index in record.sized_by:
-                inputs[index] = self._with_contents(value)
+                inputs[index] = self._with_contents(
+                    value, self._length(node, value) if index == record.rank_by else None
+                )
         ctx = InferContext(
             node_label(node),
             node.op_type,
@@ -177,19 +180,38 @@ class GraphInfo:
         self.counted.setdefault(node, set()).update(free_symbols(made))
         return made
 
-    def _with_contents(self, value: ir.Value, depth: int = MAX_DEPTH) -> TensorInfo:
-        """What is known of a value, with symbols for its elements where it is a small tensor of integers."""
+    def _length(self, node: ir.Node, value: ir.Value) -> int | None:
+        """How many elements a shape must have for the rank that the model declares of the result."""
+        declared, shape = node.outputs[0].meta.get(DECLARED_SHAPE), self.of(value).shape
+        if declared is None or shape is None or len(shape) != 1 or isinstance(shape[0], int):
+            return None
+        label, rank = node_label(node), len(declared)
+        self._require(
+            node, shape[0], rank, f"node {label!r}: the shape must have {rank} elements, as the model declares"
+        )
+        return rank
+
+    def _with_contents(self, value: ir.Value, length: int | None = None, depth: int = MAX_DEPTH) -> TensorInfo:
+        """What is known of a value, with symbols for its elements where it is a small tensor of integers.
+
+        ``length`` is what is expected of a tensor of unknown length.
+        """
         info = self.of(value)
         small = info.shape is not None and len(info.shape) <= 1 and info.dtype is not None and info.dtype.is_integer
         if info.const is not None or info.values is not None or info.shape is None or not small:
             return info
         count = info.shape[0] if info.shape else 1
-        if not isinstance(count, int) or count > MAX_ELEMENTS:
+        if not isinstance(count, int):
+            if length is None:
+                return info
+            count = length
+        if count > MAX_ELEMENTS:
             return info
-        if value not in self._contents:
-            known = self._moved_contents(value, depth) if depth else None
-            self._contents[value] = known or tuple(self.symbols.element(value, k) for k in range(count))
-        return replace(info, values=self._contents[value])
+        known = self._contents.setdefault(value, {})
+        if count not in known:
+            moved = self._moved_contents(value, depth) if depth and length is None else None
+            known[count] = moved or tuple(self.symbols.element(value, k) for k in range(count))
+        return replace(info, shape=(count,) if info.shape else (), values=known[count])
 
     def _moved_contents(self, value: ir.Value, depth: int) -> tuple[Dim, ...] | None:
         """Contents that are put together from others (Concat): of these, some may be known."""
@@ -200,7 +222,7 @@ class GraphInfo:
         ctx = self.contexts[node]
         if any(info is not None and info.shape is None for info in ctx.inputs):
             return None
-        given = [None if source is None else self._with_contents(source, depth - 1) for source in node.inputs]
+        given = [None if source is None else self._with_contents(source, depth=depth - 1) for source in node.inputs]
         if all(new is None or new is old for new, old in zip(given, ctx.inputs, strict=True)):
             return None
         quiet = InferContext(ctx.node, ctx.op_type, tuple(given), ctx.outputs, self.fresh, define=ctx.define)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+import onnx_ir as ir
 
 from sardonyx import dtypes
 from sardonyx.dtypes import DType
@@ -12,6 +15,7 @@ from sardonyx.kernels.pool import GlobalPool, Pool, Unpool
 from sardonyx.kernels.slots import Slots
 from sardonyx.kernels.window import sliding_tasks
 from sardonyx.ops.base import Anchor, InferContext, LowerContext
+from sardonyx.ops.composite import Builder, Reducible
 from sardonyx.ops.conv_lowering import FLOATS, channels_last, plain_input, slide
 from sardonyx.ops.registry import op
 from sardonyx.ops.spatial import Window, output_size, per_axis, size_of, spatial_window
@@ -232,8 +236,11 @@ class GlobalLpPool(_Global):
 
 
 @op("MaxUnpool")
-class MaxUnpool(Anchor):
-    """Puts each element at the place in the whole output that its index names, zeros elsewhere."""
+class MaxUnpool(Anchor, Reducible):
+    """Puts each element at the place in the whole output that its index names, zeros elsewhere.
+
+    The indices count in an output of the default size; where input 2 asks for a larger one, more zeros follow.
+    """
 
     kernel_shape: tuple[int, ...]
     pads: tuple[int, ...] = ()
@@ -261,9 +268,19 @@ class MaxUnpool(Anchor):
 
     def lowers(self, ctx: InferContext) -> bool:
         x, indices = ctx.input(0), ctx.input(1)
-        # with a third input the indices count in an output of the default size, not in this one
         known = x.shape is not None and indices.shape is not None and ctx.optional(2) is None
         return known and x.dtype is not None and x.dtype in FLOATS and indices.dtype is dtypes.int64
+
+    def expands(self, ctx: InferContext) -> bool:
+        return ctx.optional(2) is not None and ctx.input(0).shape is not None
+
+    def expand(self, b: Builder) -> Sequence[ir.Value]:
+        attributes: dict[str, Any] = {"kernel_shape": self.kernel_shape, "pads": self.pads, "strides": self.strides}
+        given = {name: value for name, value in attributes.items() if value}
+        result = b.op("MaxUnpool", b.input(0), b.input(1), **given)
+        more = b.op("Sub", b.input(2), b.op("Shape", result))
+        before = b.ints(*[0] * b.rank(b.input(0)))
+        return (b.op("Pad", result, b.op("Concat", before, more, axis=0)),)
 
     def lower(self, ctx: LowerContext) -> None:
         source, indices, output, slots = ctx.contiguous(0), ctx.contiguous(1), ctx.output(), Slots()

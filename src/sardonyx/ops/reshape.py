@@ -78,6 +78,7 @@ class Reshape(_SameElements):
     """The same elements in the shape of input 1, where 0 keeps a size (unless ``allowzero``) and -1 is what is left."""
 
     sized_by = (1,)
+    rank_by = 1
     allowzero: int = 0
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
