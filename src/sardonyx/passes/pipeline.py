@@ -16,6 +16,7 @@ from sardonyx.passes.composites import expand_composites
 from sardonyx.passes.expansion import expand_functions
 from sardonyx.passes.folding import fold_constants, fold_weights
 from sardonyx.passes.norms import fuse_norms
+from sardonyx.passes.products import unflatten_products
 from sardonyx.passes.quantised import fuse_quantised
 from sardonyx.passes.rewriting import Rewriter
 
@@ -80,6 +81,7 @@ PASSES: tuple[Pass, ...] = (
     Pass(
         "common-subexpressions", common_subexpressions, BASIC, "before fusion, which would hide equal parts in kernels"
     ),
+    Pass("unflatten-products", unflatten_products, BASIC, "before fusion: what follows then has the product's shape"),
     Pass("fold-affine", fold_affine, BASIC, "before fusion: a scale folded into weights costs nothing at run time"),
     Pass("activations", fuse_activations, EXTENDED, "before norms and attention, whose patterns hold none of them"),
     Pass("norms", fuse_norms, EXTENDED, "one kernel in place of two reductions and their arithmetic"),
