@@ -28,11 +28,11 @@ from sardonyx.symbols import Dim, ceildiv
 
 __all__ = ["GROUP", "PackRows", "TreeWalk", "words_of"]
 
-GROUP = 8
+GROUP = 16
 """Rows, or trees, walked at once."""
-GROUPS = 16
+GROUPS = 8
 """Groups of rows in one task; with a tree they fit the L1 cache."""
-STEPS = 2
+STEPS = 3
 """Steps between two looks at whether all rows have reached their leaf."""
 
 
