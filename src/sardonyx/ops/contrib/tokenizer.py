@@ -68,6 +68,8 @@ class Tokenizer(Op):
     def _split(self) -> Callable[[str], list[str]]:
         if self.tokenexp is not None:
             pattern = re.compile(self.tokenexp)
+            if not pattern.groups:
+                return pattern.findall
             return lambda text: [match.group(0) for match in pattern.finditer(text)]
         if self.separators == ("",):
             return list
