@@ -341,7 +341,7 @@ def slide(
     batch, channels, *outs = output.shape
     assert isinstance(channels, int)
     lanes = ctx.target.lanes(itemsize)
-    block = min(-(-channels // lanes), BLOCK_VECTORS) * lanes
+    block = max(1, min(-(-channels // lanes), BLOCK_VECTORS)) * lanes  # one even for no channels
     sliding = Sliding(
         slots.add(batch),
         channels,
