@@ -82,7 +82,8 @@ class _Line:
     lanes: int
 
     def load(self, place: Value) -> tuple[Value, Value]:
-        return tuple(self.memory.load((place * 2 + k) * self.lanes, self.lanes) for k in range(2))  # type: ignore[return-value]
+        real, imaginary = (self.memory.load((place * 2 + k) * self.lanes, self.lanes) for k in range(2))
+        return real, imaginary
 
     def store(self, place: Value, real: Value, imaginary: Value) -> None:
         for k, part in enumerate((real, imaginary)):

@@ -7,7 +7,6 @@ for task in [begin, end):                  # one bin of one region
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from sardonyx import dtypes
@@ -210,8 +209,8 @@ class RoiPool:
         first = b.floor(cell.to(step.dtype) * step) + start
         last = b.ceil((cell + 1).to(step.dtype) * step) + start
         limit = size.to(step.dtype)
-        within: Callable[[Value], Value] = lambda v: b.minimum(b.maximum(v, 0.0), limit).to(dtypes.int64)  # noqa: E731
-        return within(first), within(last)
+        first, last = (b.minimum(b.maximum(place, 0.0), limit).to(dtypes.int64) for place in (first, last))
+        return first, last
 
     @staticmethod
     def _rounded(b: KernelBuilder, value: Value) -> Value:
