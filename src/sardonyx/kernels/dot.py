@@ -58,6 +58,7 @@ class Atom:
         if self.depth == 1:
             return b.splat(element.load().to(self.sums), lanes)
         word = b.reinterpret(element.load(0, self.depth), self.sums)
+        # before it is broadcast: LLVM 22 does not come to an end on a vector that is xored just before vpdpbusd
         return b.splat(word ^ TOP_BITS if self.a_shift else word, lanes)
 
     def accumulate(self, b: Builder, x: Value, y: Value, total: Value) -> Value:
