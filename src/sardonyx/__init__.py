@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from sardonyx import backend as backend
     from sardonyx import capi as capi
     from sardonyx import tools as tools
+    from sardonyx.conversion import Certificate as Certificate
+    from sardonyx.conversion import Conversion as Conversion
+    from sardonyx.conversion import convert as convert
     from sardonyx.enums import ExecutionMode as ExecutionMode
     from sardonyx.enums import ExecutionOrder as ExecutionOrder
     from sardonyx.enums import GraphOptimizationLevel as GraphOptimizationLevel
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from sardonyx.enums import OrtMemType as OrtMemType
     from sardonyx.enums import OrtSparseFormat as OrtSparseFormat
     from sardonyx.errors import CacheError as CacheError
+    from sardonyx.errors import ConversionError as ConversionError
     from sardonyx.errors import ExecutionError as ExecutionError
     from sardonyx.errors import IncompatibleSizesError as IncompatibleSizesError
     from sardonyx.errors import IncompleteModelError as IncompleteModelError
@@ -37,12 +41,14 @@ if TYPE_CHECKING:
     from sardonyx.errors import InvalidModelError as InvalidModelError
     from sardonyx.errors import MalformedFileError as MalformedFileError
     from sardonyx.errors import MemoryLimitError as MemoryLimitError
+    from sardonyx.errors import MissingPackageError as MissingPackageError
     from sardonyx.errors import ModelNotFoundError as ModelNotFoundError
     from sardonyx.errors import ModelTooLargeError as ModelTooLargeError
     from sardonyx.errors import ProviderError as ProviderError
     from sardonyx.errors import SardonyxError as SardonyxError
     from sardonyx.errors import UnreadableInputError as UnreadableInputError
     from sardonyx.errors import UnsupportedOpError as UnsupportedOpError
+    from sardonyx.errors import UntrustedSourceError as UntrustedSourceError
     from sardonyx.ops.custom import register_operator as register_operator
     from sardonyx.ops.custom import unregister_operator as unregister_operator
     from sardonyx.options import RunOptions as RunOptions
@@ -89,6 +95,7 @@ __version__ = "0.1.0"
 
 # Where each public name is, below this package.
 _HOMES = {
+    "conversion": ["Certificate", "Conversion", "convert"],
     "enums": [
         "ExecutionMode",
         "ExecutionOrder",
@@ -105,6 +112,7 @@ _HOMES = {
     ],
     "errors": [
         "CacheError",
+        "ConversionError",
         "ExecutionError",
         "IncompatibleSizesError",
         "IncompleteModelError",
@@ -112,12 +120,14 @@ _HOMES = {
         "InvalidModelError",
         "MalformedFileError",
         "MemoryLimitError",
+        "MissingPackageError",
         "ModelNotFoundError",
         "ModelTooLargeError",
         "ProviderError",
         "SardonyxError",
         "UnreadableInputError",
         "UnsupportedOpError",
+        "UntrustedSourceError",
     ],
     "ops.custom": ["register_operator", "unregister_operator"],
     "options": ["RunOptions", "SessionOptions"],

@@ -14,6 +14,9 @@
         MemoryLimitError (MemoryError)      a run would allocate more than the session's limit
       ProviderError (RuntimeError)          an execution provider is missing or failed
       CacheError (OSError)                  the cache folder cannot be used safely
+      ConversionError (RuntimeError)        a source is not recognised, or a part of it cannot become ONNX
+        MissingPackageError (ImportError)   a package that reads or exports this source is not installed
+        UntrustedSourceError (PermissionError)  reading the source could run code, and nobody said that it may
 
 A message says what happened, where (file, node, op, opset), what was expected, what came, and what to do next.
 
@@ -28,6 +31,7 @@ from sardonyx import ort_errors as ort
 
 __all__ = [
     "CacheError",
+    "ConversionError",
     "ExecutionError",
     "IncompatibleSizesError",
     "IncompleteModelError",
@@ -35,12 +39,14 @@ __all__ = [
     "InvalidModelError",
     "MalformedFileError",
     "MemoryLimitError",
+    "MissingPackageError",
     "ModelNotFoundError",
     "ModelTooLargeError",
     "ProviderError",
     "SardonyxError",
     "UnreadableInputError",
     "UnsupportedOpError",
+    "UntrustedSourceError",
 ]
 
 
@@ -98,3 +104,15 @@ class ProviderError(SardonyxError, ort.EPFail, RuntimeError):
 
 class CacheError(SardonyxError, OSError):
     """The cache folder cannot be used safely."""
+
+
+class ConversionError(SardonyxError, RuntimeError):
+    """A source is not recognised, cannot be read, or a part of it cannot become ONNX."""
+
+
+class MissingPackageError(ConversionError, ImportError):
+    """A package that reads or exports this source is not installed."""
+
+
+class UntrustedSourceError(ConversionError, PermissionError):
+    """Reading the source could run code that its author put into it, and the caller did not say that it may."""

@@ -215,6 +215,67 @@ def compare(
 
 
 @app.command()
+def convert(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="A trained model: file or folder.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The ONNX file. Default: SOURCE's name, .onnx."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="FILE", help="Data to compare on: .npz, .npy, .json, .csv or .parquet."),
+    ] = None,
+    example: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--example",
+            metavar="[NAME=]SHAPE[:TYPE]",
+            help="An input, for sources that do not say what they take: 1x3x224x224, ids=1x128:int64. May be repeated.",
+        ),
+    ] = None,
+    factory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:NAME", help="A function without arguments that makes the object of a file of weights."
+        ),
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Open sources that can run code when read: .pkl, .joblib, .pt.")
+    ] = False,
+    opset: Annotated[int | None, typer.Option(help="Version of ai.onnx to write.", min=1)] = None,
+    fixed_batch: Annotated[bool, typer.Option("--fixed-batch", help="Keep the example's batch size.")] = False,
+    rows: Annotated[int, typer.Option(help="Rows to draw where no --data is given.", min=2)] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the drawn rows.")] = 0,
+    tolerance: Annotated[
+        float | None, typer.Option(help="Largest relative difference. Default: 1e-5, 1e-12 for float64.", min=0)
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="An option of the framework's converter. May be repeated."),
+    ] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="The certificate as a page.")] = None,
+    json: Json = False,
+) -> None:
+    """Convert a trained model to ONNX, with a certificate that it answers as before.
+
+    Recognises PyTorch, TensorFlow, Keras, scikit-learn, XGBoost, LightGBM, CatBoost, SparkML, JAX, MXNet, Chainer,
+    MATLAB's exports and ONNX. Exits with 1 when it cannot, or when the results differ beyond tolerance.
+
+    Examples: `sardonyx convert forest.skops`, `sardonyx convert net.pt2 -o net.onnx --html net.html`,
+    `sardonyx convert weights.pt --factory mynet:build --example 1x3x224x224 --trust`.
+    """
+    with errors_as_messages(json):
+        from sardonyx.cli import convert as command
+
+        wishes = command.Wishes(
+            data, tuple(example or ()), factory, trust, opset, not fixed_batch, rows, seed, tolerance
+        )
+        command.convert(source, output, wishes, option or (), html=html, as_json=json)
+
+
+@app.command()
 def cache(
     action: Annotated[CacheAction, typer.Argument(help="`show`, or `clear` to delete every entry.")] = CacheAction.SHOW,
     json: Json = False,

@@ -1,0 +1,103 @@
+"""What a framework's file provides, and what its export gives."""
+
+from __future__ import annotations
+
+import importlib.util
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from sardonyx.conversion.source import Form, Request, Source
+from sardonyx.errors import MissingPackageError
+
+__all__ = ["Arrays", "Domain", "Exported", "Framework", "Trace"]
+
+Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
+Trace: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, npt.NDArray[Any]]]
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Values that an input takes, as far as the source knows them from its training.
+
+    ``low`` and ``high`` (broadcast against one row) bound numbers; ``points`` are values that matter, per column or,
+    with one entry, for all columns alike: categories of a string column, split points of trees. ``missing`` puts NaN
+    (or, among strings, the empty one) into a few places.
+    """
+
+    low: npt.ArrayLike | None = None
+    high: npt.ArrayLike | None = None
+    points: Sequence[npt.NDArray[Any]] = ()
+    missing: bool = False
+
+
+@dataclass
+class Exported:
+    """A model made from a source, and what proves it.
+
+    ``reference`` is the source's own answer: arrays by the model's output names for arrays by its input names.
+    ``domains`` say what the inputs may hold. ``splits`` are, per input, the values that each column is compared with
+    (for tree ensembles, in float64): the certificate looks at and next to every one. ``float64`` says that the source
+    computes in float64 *and* the model does too. ``sizes`` suggests sizes for symbolic axes. ``metadata`` goes into
+    the model (keys: ``sardonyx.metadata``). ``notes`` say what had to be repaired, for people. ``trace`` gives inner
+    values of the source by their names in the model, in the order in which they are computed, where the source can
+    show them. ``tolerance`` replaces the relative tolerance where the source itself computes more coarsely than
+    float32 (a reason belongs into ``notes``).
+    """
+
+    model: onnx.ModelProto
+    reference: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    domains: Mapping[str, Domain] = field(default_factory=dict)
+    splits: Mapping[str, Sequence[npt.NDArray[np.float64]]] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    float64: bool = False
+    tolerance: float | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    trace: Trace | None = None
+
+
+class Framework(ABC):
+    """One framework. ``packages`` are what it needs: import name to what pip calls it; ``extra`` is sardonyx's
+    extra."""
+
+    key: ClassVar[str]
+    title: ClassVar[str]
+    extra: ClassVar[str] = ""
+    packages: ClassVar[Mapping[str, str]] = {}
+
+    @abstractmethod
+    def sees(self, source: Source) -> Form | None:
+        """What the source is, if it is of this framework. Looks at names, bytes and classes; imports nothing heavy and
+        runs nothing from the source."""
+
+    @abstractmethod
+    def export(self, source: Source, form: Form, request: Request) -> Exported:
+        """Reads the source and converts it; raises ConversionError naming the part that cannot be."""
+
+    def require(self, form: Form) -> None:
+        """Raises MissingPackageError with the pip command if a package that this form needs is not installed."""
+        missing = [pip for name, pip in self.packages.items() if importlib.util.find_spec(name) is None]
+        if missing:
+            wanted = f"'sardonyx[{self.extra}]'" if self.extra else " ".join(f"'{pip}'" for pip in missing)
+            raise MissingPackageError(
+                f"{form.kind} was recognised; converting it needs {', '.join(missing)}, not installed here: "
+                f"pip install {wanted}"
+            )
+
+    def versions(self) -> dict[str, str]:
+        """Versions of the packages that took part."""
+        found = {}
+        for pip in self.packages.values():
+            name = pip.partition("=")[0].partition(">")[0].partition("<")[0].partition("[")[0]
+            try:
+                found[name] = metadata.version(name)
+            except metadata.PackageNotFoundError:
+                continue
+        return found

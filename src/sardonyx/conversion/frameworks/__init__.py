@@ -1,0 +1,1 @@
+"""One file per framework. Importing one imports nothing of the framework itself."""

@@ -1,0 +1,78 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import onnx
+
+from sardonyx.errors import ConversionError
+
+__all__ = ["digest", "write_bytes", "write_model"]
+
+_LARGEST_MESSAGE = (1 << 31) - 1  # protobuf's
+_CHUNK = 1 << 22
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes beside the target and renames, so that nobody ever sees half a file."""
+    with _Beside(path) as folder:
+        (folder / path.name).write_bytes(content)
+        os.replace(folder / path.name, path)
+
+
+def write_model(model: onnx.ModelProto, path: Path, *, external: bool | None = None) -> None:
+    """Writes a model. ``external`` puts the weights into ``NAME.data`` beside it; None does so only where one file
+    cannot hold them (2 GB). Raises ConversionError when the folder cannot be written to."""
+    size = model.ByteSize()
+    if external or (external is None and size > _LARGEST_MESSAGE):
+        _write_external(model, path)
+    else:
+        write_bytes(path, model.SerializeToString())
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, or of a folder's files by their sorted relative names, as hexadecimal digits."""
+    total = hashlib.sha256()
+    files = [path] if path.is_file() else sorted(entry for entry in path.rglob("*") if entry.is_file())
+    for file in files:
+        if file != path:
+            total.update(file.relative_to(path).as_posix().encode() + b"\0")
+        with file.open("rb") as opened:
+            while chunk := opened.read(_CHUNK):
+                total.update(chunk)
+    return total.hexdigest()
+
+
+def _write_external(model: onnx.ModelProto, path: Path) -> None:
+    data = path.with_name(path.name + ".data")
+    with _Beside(path) as folder:
+        copied = onnx.ModelProto()
+        copied.CopyFrom(model)
+        onnx.save(copied, folder / path.name, save_as_external_data=True, location=data.name, size_threshold=1024)
+        if (folder / data.name).exists():
+            os.replace(folder / data.name, data)
+        os.replace(folder / path.name, path)
+
+
+class _Beside:
+    """A temporary folder on the target's file system, gone afterwards whatever happens."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> Path:
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix=f".{self._path.name}.", dir=self._path.parent))
+        except OSError as error:
+            raise ConversionError(f"cannot write {self._path}: {error.strerror or error}") from error
+        return self._folder
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise ConversionError(f"cannot write {self._path}: {error.strerror or error}") from error
