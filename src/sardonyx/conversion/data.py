@@ -19,8 +19,8 @@ __all__ = ["read_data"]
 def read_data(data: Any, inputs: Sequence[NodeArg]) -> Any:
     """Arrays by input name, or one array for a model of one input.
 
-    ``data`` is that already, or a table (anything with named columns and ``to_numpy``), or the path of a .npz, .npy,
-    .json, .csv or .parquet file. A table's columns go to the inputs of their names, or together into the model's one input.
+    ``data`` is that already, or a table (named columns and ``to_numpy``), or the path of a .npz, .npy, .json, .csv or
+    .parquet file. A table's columns go to the inputs of their names, or together into the model's one input.
     """
     if isinstance(data, str | Path):
         return _from_table(_read(Path(data)), inputs)

@@ -1,0 +1,1 @@
+"""Converting trained models."""
