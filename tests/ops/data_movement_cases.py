@@ -188,6 +188,7 @@ def tensor_scatter_cases() -> list[Case]:
         Case("TensorScatter", [cache, update, i64(1, 4)], opset=24),
         Case("TensorScatter", [cache, update], opset=24),
         Case("TensorScatter", [cache, update, i64(5, 4)], {"mode": "circular"}, opset=24),
+        Case("TensorScatter", [cache, update, i64(2**40 + 1, 6)], {"mode": "circular"}, opset=24),
         Case("TensorScatter", [floats(2, 6), floats(2, 2), i64(0, 3)], {"axis": 1}, opset=24),
     ]
 

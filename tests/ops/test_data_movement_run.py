@@ -55,6 +55,13 @@ def run(case: Case):
         Case("Where", [np.array([True] * 4), floats(5), floats(5)]),
         Case("TensorScatter", [floats(2, 6, 3), floats(2, 2, 3), i64(1)], {"axis": 1}, opset=24),
         Case("TensorScatter", [floats(2, 6, 3), floats(2, 2, 3), i64(1, 9)], {"axis": 1}, opset=24),
+        Case("TensorScatter", [floats(2, 6, 3), floats(2, 2, 3), i64(1, 5)], {"axis": 1}, opset=24),
+        Case("TensorScatter", [floats(2, 6, 3), floats(2, 2, 3), i64(1, -1)], {"axis": 1}, opset=24),
+        Case(
+            "TensorScatter", [floats(2, 6, 3), floats(2, 2, 3), i64(1, -1)], {"axis": 1, "mode": "circular"}, opset=24
+        ),
+        Case("TensorScatter", [floats(2, 2, 3), floats(2, 3, 3), i64(0, 0)], {"axis": 1}, opset=24),
+        Case("ReverseSequence", [floats(4, 2), i64(-1, 1)]),
     ],
     ids=str,
 )

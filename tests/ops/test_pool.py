@@ -140,9 +140,19 @@ def test_global(shape: tuple[int, ...]) -> None:
 def test_symbolic_sizes(seed: int) -> None:
     x, given = case(seed + 200)
     given["ceil_mode"] = 0
-    symbolic = [(0, 0), (0, 2), (0, 3)]
-    for record in (MaxPool(**given), AveragePool(**given), AveragePool(count_include_pad=1, **given)):
+    symbolic = [(0, 0), *([(0, 1)] if seed % 2 else []), (0, 2), (0, 3)]
+    records = (
+        MaxPool(**given),
+        LpPool(**given),
+        AveragePool(**given),
+        AveragePool(count_include_pad=1, **given),
+        GlobalMaxPool(),
+        GlobalLpPool(),
+    )
+    for record in records:
         np.testing.assert_array_equal(run_record(record, [x], symbolic=symbolic), run_record(record, [x]))
+    pair = [RunContext(MaxPool(**given), [x], outputs=2, symbolic=chosen).results for chosen in (symbolic, [])]
+    np.testing.assert_array_equal(pair[0][1], pair[1][1])
     assert np.allclose(
         run_record(GlobalAveragePool(), [x], symbolic=symbolic), x.mean((2, 3), keepdims=True), atol=1e-5
     )

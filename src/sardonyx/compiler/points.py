@@ -199,7 +199,7 @@ class _Indexing:
     outputs: Sequence[TensorInfo]
     conditions: tuple[Dim, ...]
 
-    def load_index(self, input: int, index: tuple[Dim, ...], bound: Dim) -> Dim:
+    def load_index(self, input: int, index: tuple[Dim, ...], bound: Dim, *, wraps: bool = True) -> Dim:
         source = self.node.inputs[input]
         if source is None:
             raise AssertionError("an index from an omitted input")
@@ -207,11 +207,11 @@ class _Indexing:
         info = b.info.of(source)
         if info.values is not None and len(info.values) == 1:
             known = info.values[0]
-            if isinstance(known, int) and isinstance(bound, int) and -bound <= known < bound:
+            if isinstance(known, int) and isinstance(bound, int) and (-bound if wraps else 0) <= known < bound:
                 return known % bound
         place = b.value(source, info.shape or (), index, self.conditions)
         tests = tuple(b.localised(c) for c in self.conditions)
-        return symbol(f"v{b.add(CheckedIndex(place, b.localised(bound), tests))}")
+        return symbol(f"v{b.add(CheckedIndex(place, b.localised(bound), tests, wraps))}")
 
 
 def _own_position(info: TensorInfo, shape: Sequence[Dim], position: Sequence[Dim]) -> list[Dim]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from sardonyx.dtypes import DType
 from sardonyx.kernels.dot import multiply_add
 from sardonyx.kernels.point import PointProgram, Position, emit_programs, emit_store
+from sardonyx.kernels.sizes import emit_dim
 from sardonyx.kernels.window import Nest, Sliding, Tile
 from sardonyx.lang import I64, KernelBuilder, Type, Value, Var
 from sardonyx.symbols import Dim, symbol
@@ -108,9 +109,9 @@ class _Body:
         first = tile.channel // outputs * inputs
         mask = None
         if tile.mask is not None or inputs < outputs:
-            total = spec.sliding.channels // outputs * inputs
+            total = emit_dim(b, spec.sliding.channels // outputs * inputs, lambda name: b.size(int(name[1:])))
             here = b.i64(lanes // outputs * inputs)
-            mask = b.tail_mask(b.minimum(b.i64(total) - first, here), lanes)
+            mask = b.tail_mask(b.minimum(total - first, here), lanes)
         loaded = self.centred(self.source.load(offset + first, lanes, mask))
         picks = [[lane // outputs * inputs + j for lane in range(lanes)] for j in range(inputs)]
         return [b.shuffle(loaded, None, pick) for pick in picks]

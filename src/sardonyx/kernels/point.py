@@ -64,13 +64,14 @@ class Load:
 class CheckedIndex:
     """The integer at place ``index`` as an index that later offsets refer to as ``v<place>``.
 
-    An index in [-bound, bound) is wrapped to [0, bound); any other makes the kernel return STATUS_INDEX. Where a
-    condition is negative, the index is 0.
+    An index in [0, bound) stays, with ``wraps`` one in [-bound, 0) counts from the end; any other makes the kernel
+    return STATUS_INDEX. Where a condition is negative, the index is 0.
     """
 
     index: int
     bound: Dim
     conditions: tuple[Dim, ...] = ()
+    wraps: bool = True
 
 
 @dataclass(frozen=True)
@@ -313,7 +314,7 @@ class _Emitter:
         given: Value = self.values[instruction.index]
         index = given.to(dtypes.int64)
         bound = b.splat(self.dim(instruction.bound), index.lanes)
-        wrapped = b.select(index < 0, index + bound, index)
+        wrapped = b.select(index < 0, index + bound, index) if instruction.wraps else index
         wrong = (wrapped < 0) | (wrapped >= bound)
         if index.lanes > 1:
             inside = self.mask(instruction.conditions)

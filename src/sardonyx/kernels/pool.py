@@ -191,7 +191,9 @@ class _Body:
         image = b.i64(1)
         for size in sizes:
             image = image * size
-        channels = self.b.iota(I64.with_lanes(self.lanes)) + (tile.index[0] * self.spec.sliding.channels + tile.channel)
+        channels = self.b.iota(I64.with_lanes(self.lanes)) + (
+            tile.index[0] * self.nest.number(self.spec.sliding.channels) + tile.channel
+        )
         return place + channels * image
 
 
@@ -207,7 +209,7 @@ class GlobalPool:
     dtype: DType
     out_dtype: DType
     batch: Dim
-    channels: int
+    channels: Dim
     pixels: Dim
     batch_stride: Dim
     program: PointProgram
@@ -232,7 +234,7 @@ class GlobalPool:
         def number(dim: Dim) -> Value:
             return emit_dim(b, dim, lambda name: b.size(int(name[1:])))
 
-        pixels, stride = number(self.pixels), number(self.batch_stride)
+        pixels, stride, channels = number(self.pixels), number(self.batch_stride), number(self.channels)
         blocks = ceildiv(self.channels, self._block(lanes))
         store = _offset((self.channels, *[0] * self.spatial))
         with b.tasks() as task:
@@ -240,14 +242,14 @@ class GlobalPool:
             first = block * self._block(lanes)
             source = b.buffer(1, self.dtype).at(image * stride)
             totals = [b.var(_start(b, self.op, Type(compute, lanes))) for _ in range(GLOBAL_VECTORS)]
-            masks = [b.tail_mask(b.i64(self.channels) - first - v * lanes, lanes) for v in range(GLOBAL_VECTORS)]
-            if self.channels % self._block(lanes) == 0:
+            masks = [b.tail_mask(channels - first - v * lanes, lanes) for v in range(GLOBAL_VECTORS)]
+            if isinstance(self.channels, int) and self.channels % self._block(lanes) == 0:
                 masks = [b.all_true(lanes)] * GLOBAL_VECTORS
             with b.loop(pixels, 0, GLOBAL_PIXELS) as start:
                 parts = [b.var(_start(b, self.op, Type(compute, lanes))) for _ in range(GLOBAL_VECTORS)]
                 with b.loop(b.minimum(start + GLOBAL_PIXELS, pixels), start) as pixel:
                     for vector, part in enumerate(parts):
-                        place = pixel * self.channels + first + vector * lanes
+                        place = pixel * channels + first + vector * lanes
                         x = source.load(place, lanes, masks[vector]).to(compute)
                         part.set(_combine(b, self.op, part.get(), x))
                 for total, part in zip(totals, parts, strict=True):

@@ -46,7 +46,7 @@ class Sliding:
     """
 
     batch: Dim
-    channels: int
+    channels: Dim
     sizes: tuple[Dim, ...]
     outs: tuple[Dim, ...]
     kernel: tuple[int, ...]
@@ -128,7 +128,7 @@ class Nest:
             image, block, *rows = unravel(b, task, extents)
             self.row = [image, *rows]
             self.first = block * spec.block
-            self.last = b.minimum(self.first + spec.block, spec.channels)
+            self.last = b.minimum(self.first + spec.block, self.number(spec.channels))
             self.outer = [self.inside(axis, position) for axis, position in enumerate(rows)]
             width, before = spec.outs[-1], spec.begin[-1]
             size = spec.sizes[-1]
@@ -204,7 +204,9 @@ class Nest:
             body.finish(tile)
 
         block, channels = self.spec.block, self.spec.channels
-        known = block if channels % block == 0 else channels if channels < block else None
+        known = None
+        if isinstance(channels, int):
+            known = block if channels % block == 0 else channels if channels < block else None
         self.b.vector_loop(self.last - self.first if known is None else known, body.lanes, vector)
 
     def outer_taps(self, tile: Tile, axis: int, origin: Value, tap: Value, place: Value) -> None:

@@ -315,8 +315,9 @@ class IndexContext(Protocol):
     infer: InferContext
     outputs: Sequence[TensorInfo]
 
-    def load_index(self, input: int, index: tuple[Dim, ...], bound: Dim) -> Dim:
-        """The integer element of an input at ``index``, checked to lie in [-bound, bound) and wrapped, as a symbol."""
+    def load_index(self, input: int, index: tuple[Dim, ...], bound: Dim, *, wraps: bool = True) -> Dim:
+        """The integer element of an input at ``index``, checked to lie in [-bound, bound) and wrapped, as a symbol;
+        without ``wraps`` it must lie in [0, bound)."""
 
 
 class Indexed(Op):

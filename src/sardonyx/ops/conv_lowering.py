@@ -339,12 +339,12 @@ def slide(
 ) -> tuple[Sliding, tuple[Dim, ...]]:
     """The nest of a window over the source, and the output's strides: batch and spatial dimensions."""
     batch, channels, *outs = output.shape
-    assert isinstance(channels, int)
     lanes = ctx.target.lanes(itemsize)
-    block = max(1, min(-(-channels // lanes), BLOCK_VECTORS)) * lanes  # one even for no channels
+    vectors = min(-(-channels // lanes), BLOCK_VECTORS) if isinstance(channels, int) else BLOCK_VECTORS
+    block = max(1, vectors) * lanes  # one even for no channels
     sliding = Sliding(
         slots.add(batch),
-        channels,
+        slots.add(channels),
         tuple(slots.add(size) for size in source.sizes),
         tuple(slots.add(size) for size in outs),
         window.kernel,
@@ -382,7 +382,7 @@ def direct_sums(
     loops.append((weights.channels, weights.channel_stride))
     packing = Packing(
         1,
-        sliding.channels,
+        weights.groups * weights.results,
         lanes,
         tuple(loops),
         weights.group_stride,

@@ -13,6 +13,9 @@ from sardonyx.symbols import Dim, known_nonnegative
 
 __all__ = ["Gather", "GatherElements", "GatherND", "ReverseSequence", "TensorScatter"]
 
+MAX_START = 1 << 62
+"""Where an update that goes around may start: as far as sums stay in 64 bits."""
+
 
 def _check_range(ctx: InferContext, index: int, size: Dim) -> None:
     """Constant indices outside [-size, size) are found before any run."""
@@ -157,7 +160,7 @@ class ReverseSequence(Indexed):
     def index(self, ctx: IndexContext, position: tuple[Dim, ...]) -> Read:
         shape = ctx.infer.input(0).shape or ()
         time = position[self.time_axis]
-        length = ctx.load_index(1, (position[self.batch_axis],), shape[self.time_axis] + 1)
+        length = ctx.load_index(1, (position[self.batch_axis],), shape[self.time_axis] + 1, wraps=False)
         reversed_time = length - 1 - time
         mirrored = tuple(reversed_time if axis == self.time_axis else place for axis, place in enumerate(position))
         return Read(0, mirrored, (reversed_time,), Read(0, position))
@@ -166,7 +169,7 @@ class ReverseSequence(Indexed):
 @op("TensorScatter")
 class TensorScatter(Indexed):
     """The cache (input 0) with the update (input 1) written along ``axis`` from ``write_indices[b]`` (input 2, else 0)
-    on; beyond the end it goes on at the start in ``mode`` circular.
+    on. Beyond the end it goes on at the start in ``mode`` circular; in ``mode`` linear it must not reach beyond.
     """
 
     axis: int = -2
@@ -185,8 +188,8 @@ class TensorScatter(Indexed):
             for place, (have, new) in enumerate(zip(cache.shape, update.shape, strict=True)):
                 if place != axis:
                     ctx.require_equal(have, new, f"axis {place} has size {have} in the cache and {new} in the update")
-                elif isinstance(have, int) and isinstance(new, int) and new > have:
-                    ctx.fail(f"the update has {new} entries along axis {place}, the cache only {have}")
+                else:
+                    ctx.require_least(have, new, f"the update has {new} entries along axis {place}, the cache {have}")
             starts = ctx.optional(2)
             if starts is not None and starts.shape is not None:
                 message = f"write_indices of shape {list(starts.shape)} for a batch of {cache.shape[0]}"
@@ -203,7 +206,8 @@ class TensorScatter(Indexed):
         axis = axis_of(ctx.infer, self.axis, len(shape))
         start: Dim = 0
         if ctx.infer.optional(2) is not None:
-            start = ctx.load_index(2, (position[0],), shape[axis])
+            last = MAX_START if self.mode == "circular" else shape[axis] - update[axis]
+            start = ctx.load_index(2, (position[0],), last + 1, wraps=False)
         place = position[axis] - start
         conditions = [place, update[axis] - 1 - place]
         if self.mode == "circular":

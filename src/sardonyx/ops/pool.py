@@ -106,7 +106,7 @@ class _Sliding(Anchor):
 
 def _lowers(ctx: InferContext, allowed: Sequence[DType]) -> bool:
     x = ctx.input(0)
-    return x.shape is not None and 3 <= len(x.shape) <= 5 and isinstance(x.shape[1], int) and x.dtype in allowed
+    return x.shape is not None and 3 <= len(x.shape) <= 5 and x.dtype in allowed
 
 
 def _loops(ctx: InferContext) -> list[list[int]]:
@@ -193,14 +193,15 @@ class _Global(Anchor):
         """One call of the global kernel."""
         source = plain_input(ctx)
         batch, channels, *_ = source.operand.shape
-        assert isinstance(channels, int)
         rank = len(source.sizes)
         output = ctx.output(0, channels_last(rank + 2))
         fused, slots = ctx.epilogue(_loops(ctx.infer)), Slots()
         pixels, stride = slots.add(product(source.sizes)), slots.add(source.strides[0])
-        batch_slot = slots.add(batch)
+        batch_slot, channel_slot = slots.add(batch), slots.add(channels)
         dtype, count = source.operand.dtype, len(slots.sizes)
-        kernel = GlobalPool(kind, dtype, output.dtype, batch_slot, channels, pixels, stride, fused.program, count, rank)
+        kernel = GlobalPool(
+            kind, dtype, output.dtype, batch_slot, channel_slot, pixels, stride, fused.program, count, rank
+        )
         tasks = slots.resolve(kernel.tasks(ctx.target.lanes(compute_dtype(dtype).itemsize)))
         operands = [output, source.operand, *fused.operands]
         ctx.call(kernel, operands, [*slots.sizes, *fused.sizes], tasks, product(source.operand.shape))
