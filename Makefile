@@ -1,7 +1,11 @@
 # Two commands do everything, each from a fresh clone with nothing but Python (3.11 or newer) and make:
 #
-#   make demo    compile and run two real models, check them and time them beside ONNX Runtime
-#   make test    lint, types, layer contracts, unit and property tests, the ONNX conformance suite
+#   make demo     compile and run two real models, check them and time them beside ONNX Runtime
+#   make test     lint, types, layer contracts, unit and property tests, the ONNX conformance suite
+#
+# And one for whoever changes kernels:
+#
+#   make checked  the tests and the conformance suite once more, on code that tests each access to memory
 #
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers unit conformance format clean
+.PHONY: help demo test lint types layers unit conformance checked format clean
 
 help:
 	@sed -n 's/^#  *make/  make/p' Makefile
@@ -53,6 +57,12 @@ unit: $(VENV)/.installed-dev
 conformance: $(VENV)/.installed-dev
 	@echo "==> the ONNX conformance suite"
 	@PYTHONPATH=tests $(BIN)/python -m conformance --jobs $(JOBS)
+
+# Code that checks takes longer to compile: hence the timeout.
+checked: $(VENV)/.installed-dev
+	@echo "==> unit tests and the ONNX conformance suite, every access to memory tested"
+	@SARDONYX_CHECK=1 $(BIN)/python -m pytest -q -n $(JOBS)
+	@SARDONYX_CHECK=1 PYTHONPATH=tests $(BIN)/python -m conformance --jobs $(JOBS) --timeout 240
 
 format: $(VENV)/.installed-dev
 	@$(BIN)/ruff check --fix .

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lang.harness import addresses, chosen
 from sardonyx.kernels.spec import Kernel, kernel_text, symbol_name
 from sardonyx.lang.compile import compile_text
-from sardonyx.lang.host import host_target
 from sardonyx.lang.loader import load_objects
 from sardonyx.targets import Target
 
@@ -22,7 +22,7 @@ _loaded: dict[str, Any] = {}
 
 def function(kernel: Kernel, target: Target | None = None) -> Any:
     """The compiled kernel as a ctypes function."""
-    target = target or host_target()
+    target = chosen(target)
     name = symbol_name(kernel, target)
     if name not in _loaded:
         loaded = load_objects([compile_text(kernel_text(kernel, target), target)], [name])
@@ -41,13 +41,10 @@ def run_kernel(
 ) -> int:
     """Runs all tasks, in ``splits`` calls of about equal length; returns the first status that is not zero.
 
-    ``bounds`` are those of the memory that each buffer is part of (see ``sardonyx.lang.checking``), by default its own.
+    ``bounds`` are those of the memory that each buffer is part of (see ``lang.harness.addresses``).
     """
     call = function(kernel, target)
-    given = bounds if bounds is not None else [np.lib.array_utils.byte_bounds(buffer) for buffer in buffers]
-    in_front = [edge for pair in reversed(given) for edge in reversed(pair)]
-    words = (ctypes.c_void_p * (3 * len(buffers) + 1))(*in_front, *(b.ctypes.data for b in buffers))
-    pointers = ctypes.c_void_p(ctypes.addressof(words) + len(in_front) * ctypes.sizeof(ctypes.c_void_p))
+    pointers, _words = addresses(buffers, bounds)
     numbers = (ctypes.c_int64 * max(1, len(sizes)))(*sizes)
     edges = np.linspace(0, tasks, splits + 1).astype(int)
     for begin, end in itertools.pairwise(edges):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,25 @@ from sardonyx.targets import Target
 
 Array = npt.NDArray[Any]
 _SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+
+
+def chosen(target: Target | None) -> Target:
+    """A target, by default this machine's; its code is checked where SARDONYX_CHECK asks for that."""
+    host = host_target()
+    return host if target is None else replace(target, checked=target.checked or host.checked)
+
+
+def addresses(
+    arrays: Sequence[Array], bounds: Sequence[tuple[int, int]] | None = None
+) -> tuple[ctypes.c_void_p, object]:
+    """A kernel's first argument, and what must live as long as it is used.
+
+    ``bounds`` are those of the memory that each array is part of (see ``sardonyx.lang.checking``), by default its own.
+    """
+    given = bounds if bounds is not None else [np.lib.array_utils.byte_bounds(array) for array in arrays]
+    in_front = [edge for pair in reversed(given) for edge in reversed(pair)]
+    words = (ctypes.c_void_p * (3 * len(arrays) + 1))(*in_front, *(array.ctypes.data for array in arrays))
+    return ctypes.c_void_p(ctypes.addressof(words) + len(in_front) * ctypes.sizeof(ctypes.c_void_p)), words
 
 
 def emit(
@@ -44,7 +64,7 @@ def apply(
     lanes: int | None = None,
 ) -> Array:
     """``build`` on every element of arrays of one length; the result has the first one's dtype unless given."""
-    target = target or host_target()
+    target = chosen(target)
     inputs = [dtypes.from_numpy(a.dtype) for a in arrays]
     out = result or inputs[0]
     module = Module(target, "test")
@@ -52,19 +72,19 @@ def apply(
     loaded = load_objects([compile_text(module.text(), target)], ["kernel"])
     contiguous = [np.ascontiguousarray(a) for a in arrays]
     answer = np.zeros(arrays[0].shape, out.numpy)
-    pointers = (ctypes.c_void_p * (len(arrays) + 1))(*(a.ctypes.data for a in (*contiguous, answer)))
+    pointers, _words = addresses((*contiguous, answer))
     assert _SIGNATURE(loaded.addresses["kernel"])(pointers, None, 0, arrays[0].size) == 0
     return answer
 
 
 def run(build: Callable[..., None], *arrays: Array, sizes: Sequence[int] = (), target: Target | None = None) -> int:
     """Runs a kernel built by ``build(b, *pointers)`` on arrays, which it may change; gives its status."""
-    target = target or host_target()
+    target = chosen(target)
     module = Module(target, "test")
     with module.kernel("kernel") as b:
         build(b, *(b.buffer(k, dtypes.from_numpy(a.dtype)) for k, a in enumerate(arrays)))
     loaded = load_objects([compile_text(module.text(), target)], ["kernel"])
-    pointers = (ctypes.c_void_p * max(1, len(arrays)))(*(a.ctypes.data for a in arrays))
+    pointers, _words = addresses(arrays)
     numbers = (ctypes.c_int64 * max(1, len(sizes)))(*sizes)
     return int(_SIGNATURE(loaded.addresses["kernel"])(pointers, numbers, 0, 1))
 

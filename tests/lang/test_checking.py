@@ -61,6 +61,34 @@ def test_one_element() -> None:
         assert status == (0 if inside else STATUS_BOUNDS)
 
 
+@dataclass(frozen=True)
+class OwnMemory:
+    """Element ``size 0`` of an array on the stack, or of a constant table, becomes buffer 0."""
+
+    constant: bool
+
+    @property
+    def name(self) -> str:
+        return "own_memory"
+
+    def emit(self, b: KernelBuilder) -> None:
+        if self.constant:
+            own = b.table(dtypes.int64, range(5))
+        else:
+            own = b.local(dtypes.int64, 5)
+            for place in range(5):
+                own.store(b.i64(place), place)
+        b.buffer(0, dtypes.int64).store(own.load(b.size(0)))
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_arrays_on_the_stack_and_tables(constant: bool) -> None:
+    for place, inside in ((0, True), (4, True), (5, False), (-1, False)):
+        got = np.full(1, 7)
+        status = run_kernel(OwnMemory(constant), [got], [place], 1, target=CHECKED)
+        assert (status, got[0]) == ((0, place) if inside else (STATUS_BOUNDS, 7))
+
+
 def test_other_code_is_as_it_was() -> None:
     text = kernel_text(Copy("together", 4), replace(CHECKED, checked=False))
     assert "ptrtoint" not in text

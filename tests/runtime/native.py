@@ -6,6 +6,9 @@ import ctypes
 import functools
 from collections.abc import Callable
 
+import numpy as np
+
+from lang.harness import addresses
 from sardonyx import dtypes
 from sardonyx.compiler.load import install_pool
 from sardonyx.lang import FunctionBuilder, KernelBuilder, Module
@@ -62,10 +65,10 @@ def parallel(
     install_pool()
     native = code()
     assert native is not None
-    buffers = (ctypes.c_void_p * 1)(ctypes.addressof(counts))
+    buffers, _words = addresses([np.ctypeslib.as_array(counts)])
     sizes = (ctypes.c_int64 * 2)(fail, turns)
     call = PARALLEL(native.parallel)
-    return int(call(team.address, kernel, ctypes.addressof(buffers), ctypes.addressof(sizes), tasks, grain))
+    return int(call(team.address, kernel, buffers, ctypes.addressof(sizes), tasks, grain))
 
 
 def scale_region() -> NativeStep:
@@ -109,8 +112,6 @@ def scale_region() -> NativeStep:
         prepare_calls=1,
         run="scale_run",
     )
-    import numpy as np
-
     return NativeStep(region, NativeCode((text,), loaded.addresses, loaded), [np.array([1.5], np.float32)])
 
 

@@ -116,6 +116,20 @@ class KernelBuilder(FunctionBuilder):
                     self._bounds[index] = self.load_address(addresses, first), self.load_address(addresses, behind)
         return self.pointer(self._buffers[index], dtype, self._bounds.get(index))
 
+    def local(self, dtype: DType, count: int, align: int = 64) -> Pointer:
+        return self._bounded(super().local(dtype, count, align), count)
+
+    def table(self, dtype: DType, numbers: Sequence[int | float]) -> Pointer:
+        return self._bounded(super().table(dtype, numbers), len(numbers))
+
+    def _bounded(self, pointer: Pointer, count: int) -> Pointer:
+        """The same address of ``count`` elements, with its bounds where code is checked."""
+        if not self.target.checked:
+            return pointer
+        with self._in_entry():
+            behind = self.advance(pointer.ir, self.i64(count * pointer.dtype.itemsize))
+        return self.pointer(pointer.ir, pointer.dtype, (pointer.ir, behind))
+
     def size(self, index: int) -> Value:
         """The i64 argument in slot ``index``; loaded once, in the function's entry."""
         if index not in self._sizes:
