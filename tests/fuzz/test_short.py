@@ -7,9 +7,15 @@ from pathlib import Path
 import pytest
 
 from fuzz.model_bytes import run_random
+from fuzz.random_graphs import check_seed
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_mutated_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # a finding is written there
     assert run_random(5.0, seed=1) > 50
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_random_graph_made_op_by_op(seed: int) -> None:
+    check_seed(seed)

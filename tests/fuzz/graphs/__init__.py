@@ -1,0 +1,1 @@
+"""Random well-formed graphs: made op by op on real numbers, checked, and made smaller when they fail."""
