@@ -52,8 +52,13 @@ Sizes = Annotated[
 Seed = Annotated[int, typer.Option(help="Seed of --random.")]
 Below = Annotated[int, typer.Option(help="--random draws integers from 0 up to, but not including, this.", min=1)]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse a model with operators that would run in Python.")]
-Mean = Annotated[str, typer.Option(help="Image mean, per channel: float inputs get (pixel / 255 - mean) / std.")]
-Std = Annotated[str, typer.Option(help="Image standard deviation, per channel.")]
+Mean = Annotated[
+    str | None,
+    typer.Option(
+        help="Image mean, per channel: float inputs get (pixel / 255 - mean) / std. Default: as the model says."
+    ),
+]
+Std = Annotated[str | None, typer.Option(help="Image standard deviation, per channel. Default: as the model says.")]
 
 
 @app.command()
@@ -64,8 +69,8 @@ def run(
     size: Sizes = None,
     seed: Seed = 0,
     below: Below = 2,
-    image_mean: Mean = "0",
-    image_std: Std = "1",
+    image_mean: Mean = None,
+    image_std: Std = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the outputs to this .npz file.")] = None,
     threads: Threads = 0,
     strict: Strict = False,

@@ -34,10 +34,13 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class ImageScaling:
-    """How pixels become numbers: ``(pixel / 255 - mean) / std`` for float inputs; integer inputs take pixels as is."""
+    """How pixels become numbers: ``(pixel / scale - mean) / std`` for float inputs; integer inputs take pixels as is.
+    ``size`` (height, width) is for models that leave theirs open."""
 
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+    scale: float = 255.0
+    size: tuple[int, int] | None = None
 
 
 def input_specs(session: Any) -> list[InputSpec]:
@@ -170,6 +173,8 @@ def _image(path: Path, spec: InputSpec, scaling: ImageScaling) -> Array:
     try:
         with Image.open(path) as file:
             image = file.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])
+            if scaling.size is not None and not (isinstance(height, int) and isinstance(width, int)):
+                height, width = scaling.size
             if isinstance(height, int) and isinstance(width, int):
                 image = image.resize((width, height), Image.Resampling.BILINEAR)
             pixels = np.asarray(image).reshape(image.height, image.width, channels)
@@ -177,7 +182,7 @@ def _image(path: Path, spec: InputSpec, scaling: ImageScaling) -> Array:
         raise InvalidInputError(f"{path}: not an image that Pillow can read: {error}") from error
     if spec.dtype.is_float:
         mean, std = (np.asarray(values, np.float32) for values in (scaling.mean, scaling.std))
-        pixels = ((pixels.astype(np.float32) / 255 - mean) / std).astype(spec.dtype.numpy)
+        pixels = ((pixels.astype(np.float32) / np.float32(scaling.scale) - mean) / std).astype(spec.dtype.numpy)
     else:
         pixels = pixels.astype(spec.dtype.numpy)
     return np.ascontiguousarray((pixels.transpose(2, 0, 1) if channels_first else pixels)[None])

@@ -12,6 +12,7 @@ import numpy.typing as npt
 __all__ = ["Certificate", "Measure", "OutputFigures", "Thresholds", "WorstRow"]
 
 _WORST_ROWS = 5
+_PAIRS = 400
 _FLOAT32, _FLOAT64 = 1e-5, 1e-12
 
 
@@ -33,7 +34,8 @@ class OutputFigures:
     ``numbers``. ``flips`` counts rows whose label, or class of the largest score, differs. ``relative`` is the largest
     ``|source - converted| / max(|source|, r)``, with r the output's root mean square: what cancels to almost zero
     counts by the size of its neighbours. ``ulp`` is the largest distance in representable numbers of the output's
-    type among elements of at least size r.
+    type among elements of at least size r. ``decades`` counts elements by the power of ten that their relative
+    difference is below (the first entry: equal ones), ``pairs`` is a sample of elements of both sides.
     """
 
     name: str
@@ -45,6 +47,8 @@ class OutputFigures:
     flips: int
     worst: tuple[WorstRow, ...] = ()
     problem: str = ""
+    decades: tuple[tuple[int, int], ...] = ()
+    pairs: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,10 @@ class Certificate:
 
     def plain(self) -> dict[str, Any]:
         """As JSON data."""
-        return {"passed": self.passed, **asdict(self)}
+        record = {"passed": self.passed, **asdict(self)}
+        for output in record["outputs"]:
+            del output["pairs"]
+        return record
 
 
 class Measure:
@@ -145,7 +152,9 @@ class Measure:
             if per_row[r] > 0
         )
         largest = float(apart.max(initial=0)), float(relative.max(initial=0)), ulp
-        return OutputFigures(self.name, "scores" if scores else "numbers", len(ours), *largest, flips, worst)
+        kind = "scores" if scores else "numbers"
+        pairs = () if ours.dtype.kind == "c" else _pairs(a, b)
+        return OutputFigures(self.name, kind, len(ours), *largest, flips, worst, "", _decades(relative), pairs)
 
 
 def default_tolerance(dtypes: Mapping[str, np.dtype[Any]], float64: bool) -> float:
@@ -154,6 +163,22 @@ def default_tolerance(dtypes: Mapping[str, np.dtype[Any]], float64: bool) -> flo
     kinds = [d for d in dtypes.values() if d.kind == "f" or d.name.startswith(("bfloat", "float"))]
     coarsest = max((float(np.finfo(d).eps) for d in kinds if d.kind == "f" and d.itemsize < 4), default=0.0)
     return max(_FLOAT64 if float64 else _FLOAT32, 10 * coarsest)
+
+
+def _decades(relative: npt.NDArray[Any]) -> tuple[tuple[int, int], ...]:
+    """How many elements are equal, and how many more below each power of ten."""
+    exponents = np.ceil(np.log10(relative[(relative > 0) & np.isfinite(relative)])).astype(np.int64)
+    numbers, counts = np.unique(exponents, return_counts=True)
+    lowest = int(numbers.min()) if numbers.size else -7
+    found = {lowest - 1: int((relative == 0).sum())}
+    found |= dict(zip(numbers.tolist(), counts.tolist(), strict=True))
+    return tuple(sorted(found.items())) if relative.size else ()
+
+
+def _pairs(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> tuple[tuple[float, float], ...]:
+    finite = np.flatnonzero(np.isfinite(a) & np.isfinite(b))
+    chosen = finite[:: max(1, len(finite) // _PAIRS)][:_PAIRS]
+    return tuple(zip(a.reshape(-1)[chosen].tolist(), b.reshape(-1)[chosen].tolist(), strict=True))
 
 
 def _rows(part: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -1,0 +1,33 @@
+"""Every case of the table in docs/converters.md whose framework is installed here passes its certificate."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sardonyx
+from conversion.cases import Case
+from sardonyx.conversion.recognition import all_frameworks
+
+CASES = Path(__file__).parent / "cases"
+
+
+def cases() -> list[Any]:
+    found = []
+    for framework in all_frameworks():
+        installed = all(importlib.util.find_spec(name) is not None for name in framework.packages)
+        if installed and (CASES / f"{framework.key}.py").exists():
+            module = importlib.import_module(f"conversion.cases.{framework.key}")
+            found += [pytest.param(case, id=f"{framework.key}-{case.title}") for case in module.CASES]
+    return found
+
+
+@pytest.mark.parametrize("case", cases())
+def test_certificate(case: Case) -> None:
+    source, settings = case.build()
+    certificate = sardonyx.convert(source, **settings).certificate
+    assert certificate.passed, certificate.plain()
