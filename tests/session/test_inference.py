@@ -65,6 +65,25 @@ def test_results(batch: int) -> None:
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
+def test_an_input_with_a_default_may_be_left_out() -> None:
+    """Also where the whole model is one native step."""
+    x, other = np.ones((2, 8), np.float32), np.full((8, 3), 2, np.float32)
+    made = helper.make_model(
+        helper.make_graph(
+            [helper.make_node("MatMul", ["x", "w"], ["y"])],
+            "default",
+            [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", ["n", 8]), ("w", [8, 3]))],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+            [onnx.numpy_helper.from_array(np.ones((8, 3), np.float32), "w")],
+        ),
+        opset_imports=[helper.make_opsetid("", 21)],
+        ir_version=10,
+    )
+    ours, theirs = both(made)
+    for feeds in ({"x": x}, {"x": x, "w": other}):
+        np.testing.assert_array_equal(ours.run(None, feeds)[0], theirs.run(None, feeds)[0])
+
+
 def test_sources(tmp_path: Path) -> None:
     made, x = models.mlp(), np.ones((2, 8), np.float32)
     path = tmp_path / "m.onnx"

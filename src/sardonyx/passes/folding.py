@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from sardonyx.passes.rewriting import Rewriter, is_op, is_random
 
 __all__ = ["fold_constants", "fold_weights"]
 
+_IMPLEMENTATIONS = ("onnx.reference.op_run", "onnx.reference.ops")
 MAX_GROWTH = 4 << 20
 """Bytes by which a folded result may be larger than the constants it is computed from (a ConstantOfShape is better
 computed when it is needed)."""
@@ -114,7 +116,9 @@ def _evaluate(rewriter: Rewriter, node: ir.Node, constants: list[Any]) -> list[A
     model = onnx.helper.make_model(graph, opset_imports=imports)
     try:
         results = ReferenceEvaluator(model).run(None, feeds)
-    except Exception:
+    except Exception as error:
+        if not _by_operator(error):
+            raise
         return None  # left for the run, where the failure belongs and is reported
     by_name = dict(zip(wanted, results, strict=True))
     outputs = [by_name.get(v.name or "") for v in node.outputs]
@@ -125,6 +129,16 @@ def _evaluate(rewriter: Rewriter, node: ir.Node, constants: list[Any]) -> list[A
         if result is None or dtype is None or np.asarray(result).dtype != dtype.numpy:
             return None
     return outputs
+
+
+def _by_operator(error: BaseException) -> bool:
+    """Whether onnx's implementation of an operator raised it, be it for what the model asks or for lack of memory, or
+    there is no implementation. Anything else says that the model made here of the node is wrong."""
+    if isinstance(error, NotImplementedError | MemoryError):
+        return True
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    inside = any(frame.f_globals.get("__name__", "").startswith(_IMPLEMENTATIONS) for frame in frames)
+    return inside or (error.__cause__ is not None and _by_operator(error.__cause__))
 
 
 def _replace(rewriter: Rewriter, node: ir.Node, results: list[Any]) -> None:

@@ -198,6 +198,8 @@ class Program:
         self._shared = not self.is_body and not native.issuperset(self._outputs)
         self._last_use = self._dead_after()
         self._constants = [(positions[name], _read_only(value)) for name, value in self.constants.items()]
+        given = enumerate(self.inputs)
+        self._defaults = [(k, _read_only(self.constants[v.name])) for k, v in given if v.name in self.constants]
         self._size = len(positions)
         names = tuple(v.name for v in self.inputs), tuple(v.name for v in self.outputs)
         single = self.steps[0] if len(self.steps) == 1 else None
@@ -245,6 +247,8 @@ class Program:
         that was left out. Raises InvalidInputError, ExecutionError (also where ``stop`` says so) or MemoryLimitError.
         """
         if self._single is not None and observer is None:
+            if self._defaults:
+                values = self._with_defaults(values)
             if stop is None or self.is_body:  # a loop looks at it between its trips, which are short
                 return self._single.run(values)
             return self._single.run_until(values, stop)
@@ -276,6 +280,14 @@ class Program:
             slots[-1] = None
         results = [slots[p] for p in self._outputs]
         return _unshared(results, values) if self._shared else results
+
+    def _with_defaults(self, values: list[Any]) -> list[Any]:
+        """The inputs with the initializers of their names where they were left out."""
+        filled = list(values)
+        for place, default in self._defaults:
+            if filled[place] is None:
+                filled[place] = default
+        return filled
 
     @property
     def checks_sizes(self) -> bool:
