@@ -68,6 +68,60 @@ def test_a_reshape_of_any_rank() -> None:
             session.run(None, {"x": X[0], "shape": np.array(shape)})
 
 
+COUNTED: dict[str, tuple[list[np.ndarray], dict[str, int], list[list[object]]]] = {
+    "ConstantOfShape": ([], {}, [[2, 3], [4], [], [1, 2, 1, 2]]),
+    "Expand": ([X[0, 0]], {}, [[2, 4], [3, 1, 4], [1]]),
+    "Tile": ([X], {}, [[2, 1, 2], [1, 3, 0]]),
+    "Squeeze": ([X[:, :1]], {}, [[0], [1, 0]]),
+    "Unsqueeze": ([X], {}, [[0], [1, 4]]),
+    "ReduceSum": ([X], {"keepdims": 1}, [[1], [-1, 0], [0, 1, 2], []]),
+    "ReduceMax": ([X], {"keepdims": 0}, [[1], [-1, 0]]),
+    "GatherND": ([X], {}, [[[0], [0]], [[0, 2]], [[0, 1, 3], [0, 0, -1]]]),
+    "Trilu": ([X], {}, [[0], [1]]),
+}
+"""What is given before the numbers, attributes, and the numbers."""
+
+
+@pytest.mark.parametrize("op", COUNTED)
+def test_as_many_numbers_as_a_run_finds(op: str) -> None:
+    """A shape, axes or index tuples of any length, with something behind that works on the result."""
+    arrays, attributes, numbers = COUNTED[op]
+    feeds = {f"x{k}": array for k, array in enumerate(arrays)}
+    data = [tensor(name, list(array.shape)) for name, array in feeds.items()]
+    nodes = [node(op, [*feeds, "s"], ["r"], **attributes), node("Exp", ["r"], ["e"]), node("Sub", ["e", "r"], ["y"])]
+    counted = tensor("s", ["n", "m"] if op == "GatherND" else ["n"], INT64)
+    proto = model(nodes, [*data, counted], [tensor("y", None)])
+    check(proto, *(feeds | {"s": np.array(given, np.int64)} for given in numbers))
+
+
+def test_scattering_to_tuples_of_any_length() -> None:
+    nodes = [node("ScatterND", ["x", "s", "u"], ["r"], reduction="add"), node("Neg", ["r"], ["y"])]
+    ports = [tensor("x", ["a", 3, 4]), tensor("s", ["n", "m"], INT64), tensor("u", None)]
+    session = check(
+        model(nodes, ports, [tensor("y", None)]),
+        *({"x": X, "s": np.array(s), "u": X[0][tuple(np.array(s).T[1:])]} for s in ([[0, 2], [0, 1]], [[0, 1, 3]])),
+    )
+    with pytest.raises(ExecutionError):
+        session.run(None, {"x": X, "s": np.array([[0, 9]]), "u": X[0, :1]})
+
+
+def test_a_shape_of_what_has_an_unknown_rank() -> None:
+    """Ones like the result of branches of unlike ranks: how many sizes there are, only the run tells."""
+    proto = squeezing()
+    proto.graph.node.extend(
+        [
+            node("Shape", ["m"], ["shape"]),
+            node("ConstantOfShape", ["shape"], ["zeros"]),
+            node("GatherElements", ["m", "places"], ["chosen"], axis=-1),
+            node("Cast", ["zeros"], ["places"], to=INT64),
+        ]
+    )
+    nodes = proto.graph.node
+    nodes.insert(len(nodes) - 2, nodes.pop())
+    proto.graph.output.append(tensor("chosen", None))
+    check(proto, {"x": X}, {"x": np.repeat(X, 2, 0)})
+
+
 def test_loops_whose_rank_changes() -> None:
     body = loop_body(
         [node("Unsqueeze", ["a", "zero"], ["u"]), node("Neg", ["u"], ["b"])], [tensor("a", None)], [tensor("b", None)]

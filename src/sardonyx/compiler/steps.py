@@ -17,7 +17,7 @@ import onnx_ir as ir
 from sardonyx.graph.nested import graphs_of
 from sardonyx.ops.base import Control
 from sardonyx.ops.inference import GraphInfo, node_label
-from sardonyx.ops.lowered import awaits_ranks, is_known, is_lowered
+from sardonyx.ops.lowered import awaits_run, is_known, is_lowered
 from sardonyx.symbols import Expr, free_symbols, symbol
 
 __all__ = [
@@ -176,7 +176,7 @@ def _gather_late(steps: Sequence[Step], info: GraphInfo) -> list[Step]:
     """The steps with single nodes that wait for ranks put together where they follow each other."""
     found: list[Step] = []
     for step in steps:
-        if isinstance(step, ir.Node) and awaits_ranks(step, info) and _is_light(step):
+        if isinstance(step, ir.Node) and awaits_run(step, info) and _is_light(step):
             if not found or not isinstance(found[-1], Late):
                 found.append(Late())
             last = found[-1]

@@ -139,6 +139,7 @@ class Op:
     known ahead, ``infer`` finds symbols in them that the runtime reads when the step begins. ``rank_by`` is the one of
     them that has as many elements as the output has dimensions: the rank that the model declares tells its length.
     ``any_rank`` says that ``infer`` can do with inputs of unknown rank; other records are not asked about them.
+    ``length_of`` are inputs whose last size a lowering must know, beside those in ``sized_by``: index tuples, axes.
     """
 
     op_type: ClassVar[str] = ""
@@ -148,6 +149,7 @@ class Op:
     any_rank: ClassVar[bool] = False
     sized_by: ClassVar[tuple[int, ...]] = ()
     rank_by: ClassVar[int | None] = None
+    length_of: ClassVar[tuple[int, ...]] = ()
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo] | None:
         """Types and sizes of the outputs; raises InvalidModelError through ``ctx.fail`` for inputs that cannot be.

@@ -102,6 +102,7 @@ class GatherElements(Indexed):
 class GatherND(Indexed):
     """The slices at the index tuples in the last dimension of input 1, after ``batch_dims`` shared ones."""
 
+    length_of = (1,)
     batch_dims: int = 0
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:

@@ -12,7 +12,17 @@ from sardonyx.graph.upgrade import is_current
 from sardonyx.ops.base import Anchor, Control, Elementwise, Indexed, InferContext, View
 from sardonyx.ops.inference import GraphInfo
 
-__all__ = ["awaits_ranks", "carried_info", "is_hosted", "is_known", "is_lowered", "is_served", "native_dtype"]
+__all__ = [
+    "awaits_ranks",
+    "awaits_run",
+    "carried_info",
+    "counted_inputs",
+    "is_hosted",
+    "is_known",
+    "is_lowered",
+    "is_served",
+    "native_dtype",
+]
 
 
 def is_known(info: TensorInfo) -> bool:
@@ -72,12 +82,38 @@ def is_served(node: ir.Node, info: GraphInfo) -> bool:
 
 def awaits_ranks(node: ir.Node, info: GraphInfo) -> bool:
     """Whether a node is without a lowering because the rank of an input is not known ahead."""
+    given = [info.of(value) for value in node.inputs if value is not None]
+    return any(one.shape is None for one in given) and _may_wait(node, info)
+
+
+def awaits_run(node: ir.Node, info: GraphInfo) -> bool:
+    """Whether a node is without a lowering because the rank of an input, or the number of its elements that give sizes
+    or axes, is not known ahead."""
+    return awaits_ranks(node, info) or (bool(counted_inputs(node, info)) and _may_wait(node, info))
+
+
+def counted_inputs(node: ir.Node, info: GraphInfo) -> list[ir.Value]:
+    """The inputs of unknown last size, on which the rank of a result, or what a lowering does, depends."""
+    record = info.records.get(node)
+    if record is None:
+        return []
+    shapes = [(value, () if value is None else info.of(value).shape) for value in node.inputs]
+    sizes = [(value, index, shape) for index, (value, shape) in enumerate(shapes) if shape]
+    return [
+        value
+        for value, index, shape in sizes
+        if value is not None
+        and not isinstance(shape[-1], int)
+        and ((index in record.sized_by and len(shape) == 1) or index in record.length_of)
+    ]
+
+
+def _may_wait(node: ir.Node, info: GraphInfo) -> bool:
+    """Whether a node could be compiled in a run: it is of tensors, and nothing else serves it."""
     values = [value for value in (*node.inputs, *node.outputs) if value is not None and value.name]
     known = [info.of(value) for value in values]
-    given = [info.of(value) for value in node.inputs if value is not None]
     return (
         is_current(node)
         and not is_served(node, info)
         and all(one.dtype is not None and not one.is_container for one in known)
-        and any(one.shape is None for one in given)
     )

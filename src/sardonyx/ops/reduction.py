@@ -49,6 +49,7 @@ class Reduction(Anchor, Reducible):
     Where only a run can tell the axes, the input is looked at as kept dimensions before reduced ones (``AxesApart``).
     """
 
+    length_of = (1,)
     keepdims: int = 1
     noop_with_empty_axes: int = 0
 

@@ -74,6 +74,7 @@ class ScatterElementsOp(Anchor):
 class ScatterND(Anchor):
     """The data with the slices of the updates (input 2) put at the index tuples of the indices (input 1)."""
 
+    length_of = (1,)
     reduction: str = "none"
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:

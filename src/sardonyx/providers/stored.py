@@ -17,7 +17,7 @@ import numpy.typing as npt
 from sardonyx import dtypes
 from sardonyx.runtime.address import address_of
 from sardonyx.runtime.control import body_program, control_step
-from sardonyx.runtime.late import LateStep
+from sardonyx.runtime.late import Form, LateStep
 from sardonyx.runtime.program import (
     ControlStep,
     HostStep,
@@ -108,7 +108,7 @@ class _Reader:
             return control_step(data["kernel"], data["name"], data["inputs"], data["outputs"], bodies, data["settings"])
         if "late" in data:
             recipe = bytes(self.blobs[data["late"]])
-            return LateStep(data["name"], data["inputs"], data["outputs"], recipe, _with_ranks)
+            return LateStep(data["name"], data["inputs"], data["outputs"], recipe, _with_forms, data["counted"])
         return _host_in(data, self.blobs)
 
     def _body(self, data: Mapping[str, Any]) -> Program:
@@ -205,7 +205,8 @@ def _step_out(step: Step, files: _Files, blobs: _Blobs) -> dict[str, Any]:
         return {"region": step.region.to_json(), "weights": weights}
     if isinstance(step, LateStep):
         recipe = blobs.add(step.recipe, "late")
-        return {"late": recipe, "name": step.name, "inputs": step.inputs, "outputs": step.outputs}
+        names = {"name": step.name, "inputs": step.inputs, "outputs": step.outputs, "counted": step.counted}
+        return {"late": recipe, **names}
     if isinstance(step, ControlStep):
         return {
             "name": step.name,
@@ -225,10 +226,10 @@ def _step_out(step: Step, files: _Files, blobs: _Blobs) -> dict[str, Any]:
     }
 
 
-def _with_ranks(recipe: bytes, ranks: tuple[int, ...]) -> bytes:
-    from sardonyx.compiler.late import with_ranks  # when it is needed: it imports onnx
+def _with_forms(recipe: bytes, forms: tuple[Form, ...]) -> bytes:
+    from sardonyx.compiler.late import with_forms  # when it is needed: it imports onnx
 
-    return with_ranks(recipe, ranks)
+    return with_forms(recipe, forms)
 
 
 def _host_in(data: Mapping[str, Any], blobs: Mapping[str, memoryview]) -> HostStep:
