@@ -243,6 +243,8 @@ def recurrent(w: Writer) -> bool:
     value = w.pick(lambda v: v.dtype == np.float32 and v.rank == 3 and v.shape[2] is not None and v.smallest[0] < 12)
     if value is None or w.chance(0.3):
         value = w.input(np.float32, (w.choose(["t", 1, 4]), w.choose(["n", 1, 2]), w.choose([1, 3, 4, 8])))
+    if 0 in value.smallest:
+        return False  # ONNX Runtime ends the process
     op_type = w.choose(["LSTM", "GRU", "RNN"])
     gates, hidden = {"LSTM": 4, "GRU": 3, "RNN": 1}[op_type], w.choose([1, 3, 4, 8])
     direction = w.choose(["forward", "forward", "reverse", "bidirectional"])
