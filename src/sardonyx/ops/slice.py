@@ -17,8 +17,14 @@ from sardonyx.symbols import Dim, ceildiv, divide_exact, known_nonnegative, maxi
 __all__ = ["Slice", "Split", "slice_range"]
 
 
-def slice_range(ctx: InferContext, start: Dim, end: Dim, step: Dim, size: Dim) -> tuple[Dim, Dim, Dim]:
-    """The first index, the count and the step of a slice of an axis, by ONNX's rules."""
+def slice_range(
+    ctx: InferContext, start: Dim, end: Dim, step: Dim, size: Dim, sliced: bool = True
+) -> tuple[Dim, Dim, Dim]:
+    """The first index, the count and the step of a slice of an axis, by ONNX's rules.
+
+    ``sliced`` is False where only a run shows whether the axis is one of those that are sliced: the numbers are then
+    those of a whole axis, or others.
+    """
     forward: Dim
     if isinstance(step, int):
         forward = int(step > 0)
@@ -27,16 +33,16 @@ def slice_range(ctx: InferContext, start: Dim, end: Dim, step: Dim, size: Dim) -
         forward = ctx.define("forward", is_positive(step))
         up, down = (maximum(minimum(part, size + 1), 0) for part in (step, -step))
         step = ctx.define("up", up) - ctx.define("down", down)  # as far as past the end is far enough
-    first = minimum(maximum(_from_front(ctx, start, size), 0), size - 1 + forward)
-    last = minimum(maximum(_from_front(ctx, end, size), forward - 1), size - 1 + forward)
+    first = minimum(maximum(_from_front(ctx, start, size, sliced), 0), size - 1 + forward)
+    last = minimum(maximum(_from_front(ctx, end, size, sliced), forward - 1), size - 1 + forward)
     return ctx.define("first", first), ctx.define("slice", steps_between(ctx, first, last, step, "a step")), step
 
 
-def _from_front(ctx: InferContext, index: Dim, size: Dim) -> Dim:
+def _from_front(ctx: InferContext, index: Dim, size: Dim, sliced: bool) -> Dim:
     """An index that counts from the end where it is negative, as one from the front."""
     if known_nonnegative(index):
         return index
-    if known_nonnegative(-index):
+    if sliced and known_nonnegative(-index):
         # -n for a size n counts from the end, unless n is 0
         ctx.require_equal(maximum(index, -1), -1, f"the index {index} of a slice is 0, where less was expected")
         return index + size
@@ -76,7 +82,8 @@ class Slice(View):
             start, end, step = (
                 by_choice(chosen, numbers, default) for numbers, default in ((starts, 0), (ends, size), (steps, 1))
             )
-            ranges[axis] = slice_range(ctx, start, end, step, size)
+            sliced = all(isinstance(one, int) for one in chosen)
+            ranges[axis] = slice_range(ctx, start, end, step, size, sliced)
         return ranges
 
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
