@@ -135,6 +135,19 @@ def test_negative_pads_crop_first(mode: str) -> None:
         np.testing.assert_array_equal(session.run(None, {"x0": X, "x1": i64(*pads)})[0], real)
 
 
+@pytest.mark.parametrize(("start", "end", "step"), [(-1, -(2**31), -2), (-3, -1, 1), (0, -1, 1)])
+def test_the_axis_alone_is_known_at_run_time(start: int, end: int, step: int) -> None:
+    """The others' whole range is none of the numbers that are known to be negative."""
+    proto = model(Case("Slice", [X, i64(start), i64(end), i64(0), i64(step)]))
+    for number, array in ((1, i64(start)), (2, i64(end)), (4, i64(step))):
+        del proto.graph.input[[value.name for value in proto.graph.input].index(f"x{number}")]
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(array, f"x{number}"))
+    session = sardonyx.InferenceSession(proto.SerializeToString(), sardonyx.SessionOptions(strict=True))
+    for axis in range(-3, 3):
+        real = np.moveaxis(np.moveaxis(X, axis, 0)[start:end:step], 0, axis)
+        np.testing.assert_array_equal(session.run(None, {"x0": X, "x3": i64(axis)})[0], real)
+
+
 def refused(case: Case, *wrong: list[Array | None]) -> None:
     options = sardonyx.SessionOptions(strict=True, memory_limit=1 << 28)
     session = sardonyx.InferenceSession(model(case), options)
