@@ -24,8 +24,8 @@ def install_pool(compiled: bytes | None = None) -> None:
     with _lock:
         if code() is None:
             loaded = load_objects([compiled or pool_object(host_target())], POOL_SYMBOLS)
-            parallel, worker, stop, spin, now, repeat = (loaded.addresses[name] for name in POOL_SYMBOLS)
-            install(PoolCode(parallel, worker, stop, spin, now, repeat, loaded))
+            parallel, worker, stop, spin, now, repeat, entry = (loaded.addresses[name] for name in POOL_SYMBOLS)
+            install(PoolCode(parallel, worker, stop, spin, now, repeat, entry, loaded))
 
 
 def link_regions(regions: Sequence[Region], objects: Sequence[bytes]) -> NativeCode:

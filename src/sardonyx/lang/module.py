@@ -33,10 +33,14 @@ class FunctionBuilder(Builder):
 
     def call_pointer(self, callee: Any, arguments: Sequence[Any]) -> Value:
         """Calls a function given by address with the kernel ABI's types (pointers and i64); gives its i64 result."""
-        signature = ir.FunctionType(I64.llvm, [a.type for a in arguments])
+        return self.value(self.call_address(callee, arguments, I64.llvm), I64)
+
+    def call_address(self, callee: Any, arguments: Sequence[Any], result: Any) -> Any:
+        """Calls a C function given by address; gives its result of an LLVM type, as it is."""
+        signature = ir.FunctionType(result, [a.type for a in arguments])
         instruction = ir.instructions.CallInstr(self.ir.block, _TypedCallee(callee, signature), list(arguments))
         self.ir._insert(instruction)
-        return self.value(instruction, I64)
+        return instruction
 
     def call(self, callee: Any, arguments: Sequence[Any]) -> Value:
         """Calls a function of this module or an external one; gives its i64 result."""

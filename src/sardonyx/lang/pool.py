@@ -30,6 +30,7 @@ from llvmlite import ir
 
 from sardonyx import dtypes
 from sardonyx.lang.compile import compile_text
+from sardonyx.lang.entry import ENTRY, emit_entry
 from sardonyx.lang.module import FunctionBuilder, Module
 from sardonyx.lang.repeat import REPEAT, emit_repeat
 from sardonyx.lang.types import BOOL, I64, PTR
@@ -39,7 +40,7 @@ from sardonyx.targets import Target
 __all__ = ["PARALLEL", "POOL_SYMBOLS", "declare_parallel", "pool_object", "pool_text"]
 
 PARALLEL = "sardonyx_parallel"
-POOL_SYMBOLS = (PARALLEL, "sardonyx_worker", "sardonyx_stop", "sardonyx_spin", "sardonyx_now", REPEAT)
+POOL_SYMBOLS = (PARALLEL, "sardonyx_worker", "sardonyx_stop", "sardonyx_spin", "sardonyx_now", REPEAT, ENTRY)
 
 # Positions of the words; see sardonyx.runtime.pool, which holds the same numbers.
 LOCK, STATE, LEFT, WAITING, STATUS, JOB, STOP, SEGMENTS = 0, 8, 16, 24, 32, 40, 48, 56
@@ -79,6 +80,7 @@ def pool_text(target: Target) -> str:
     _emit_spin(module)
     _emit_now(module)
     emit_repeat(module)
+    emit_entry(module)
     return module.text()
 
 

@@ -258,6 +258,10 @@ class NativeStep:
             plan = self._new_plan(shapes, arrays)
         return arrays, plan
 
+    def plan_of(self, shapes: tuple[tuple[int, ...], ...]) -> _Plan | None:
+        """The plan of a run on inputs of these shapes where one is known and the shapes are all it depends on."""
+        return self._plans.get(shapes)
+
     def take_frame(self, plan: _Plan) -> _Frame:
         """The memory of a run, to be given back after it."""
         frame = self._frames.pop() if self._frames else _Frame(self._pointers, self.region.table_size)

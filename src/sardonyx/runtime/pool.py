@@ -38,7 +38,7 @@ class PoolCode:
     """Addresses of the pool's native functions; ``owner`` keeps the loaded object alive.
 
     ``parallel`` and ``now`` are to be imported by regions under the names ``sardonyx_parallel`` and ``sardonyx_now``;
-    ``repeat`` is called by ``runtime.repeat``.
+    ``repeat`` is called by ``runtime.repeat``, ``entry`` is the C function of ``runtime.entry``.
     """
 
     parallel: int
@@ -47,6 +47,7 @@ class PoolCode:
     spin: int
     now: int
     repeat: int
+    entry: int
     owner: object
 
     @property

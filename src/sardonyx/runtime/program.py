@@ -290,6 +290,11 @@ class Program:
         return filled
 
     @property
+    def only_step(self) -> NativeStep | None:
+        """The step that is the whole program, where there is one: its inputs and outputs are the program's."""
+        return self._single
+
+    @property
     def checks_sizes(self) -> bool:
         """Whether ``run`` itself checks the rank and sizes of every input against what the model declares."""
         return self._single is not None

@@ -11,17 +11,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from sardonyx.errors import ExecutionError, InvalidInputError
+from sardonyx.errors import InvalidInputError
 from sardonyx.options import RunOptions, SessionOptions
 from sardonyx.runtime.profiler import Profiler
 from sardonyx.runtime.program import Program
 from sardonyx.session.arguments import ModelMetadata, NodeArg
 from sardonyx.session.devices import OrtEpDevice, OrtMemoryInfo
 from sardonyx.session.environment import default_severity, log
-from sardonyx.session.feeds import check_names, check_sizes, normalised
 from sardonyx.session.providers import check_available, chosen_providers
+from sardonyx.session.runner import Runner
 from sardonyx.session.values import OrtValue
 
 if TYPE_CHECKING:
@@ -81,11 +79,10 @@ class InferenceSession:
         if self._profiler is not None:
             self._profiler.note("model_loading", "Session", start, time.perf_counter_ns())
         self._tell(start)
-        inputs = self._program.inputs
-        self._names = [spec.name for spec in inputs]
-        self._dtypes = [None if spec.dtype is None else spec.dtype.numpy for spec in inputs]
-        self._output_names = [spec.name for spec in self._program.outputs]
-        self._outputs = {name: position for position, name in enumerate(self._output_names)}
+        self._runner = Runner(self._program, self._profiler)
+        fast = self._runner.fast
+        if fast is not None and type(self).run is InferenceSession.run:
+            self.run = fast  # type: ignore[method-assign]  # the same function, in native code
 
     def _tell(self, start: int) -> None:
         """Says what was loaded, and which operators run in Python; the log level can silence it."""
@@ -123,40 +120,7 @@ class InferenceSession:
         for inputs that do not fit, ExecutionError when the data makes a node fail, MemoryLimitError when the run would
         take more memory than allowed.
         """
-        if run_options is not None and run_options.terminate:
-            raise ExecutionError("the run was told to end: RunOptions.terminate is set")
-        values = [input_feed.get(name) for name in self._names]
-        for value, dtype in zip(values, self._dtypes, strict=True):
-            if type(value) is not np.ndarray or value.dtype is not dtype:
-                values = self._checked(input_feed)
-                break
-        else:
-            if len(input_feed) != len(values) or not self._program.checks_sizes:
-                values = self._checked(input_feed)
-        results = self._execute(values, run_options)
-        if output_names is None or output_names == self._output_names or len(output_names) == 0:
-            return results
-        try:
-            return [results[self._outputs[name]] for name in output_names]
-        except KeyError as error:
-            raise InvalidInputError(f"unknown output {error}: the model's outputs are {self._output_names}") from None
-
-    def _execute(self, values: list[Any], run_options: RunOptions | None) -> list[Any]:
-        if self._profiler is None:
-            return self._program.run(values, None, run_options)
-        start = time.perf_counter_ns()
-        results = self._program.run(values, self._profiler, run_options)
-        self._profiler.note("model_run", "Session", start, time.perf_counter_ns())
-        return results
-
-    def _checked(self, feeds: Mapping[str, Any]) -> list[Any]:
-        """The values in the program's order and form; every mistake in them is an error that names the input."""
-        specs = self._program.inputs
-        check_names(feeds, specs)
-        values = [normalised(feeds.get(spec.name), spec) for spec in specs]
-        for value, spec in zip(values, specs, strict=True):
-            check_sizes(value, spec)
-        return values
+        return self._runner.run(output_names, input_feed, run_options)
 
     def run_async(
         self,
@@ -340,6 +304,7 @@ class InferenceSession:
     def end_profiling(self) -> str:
         """Writes the profile as a Chrome trace and gives the file's name; empty without profiling."""
         profiler, self._profiler = self._profiler, None
+        self._runner.profiler = None
         return "" if profiler is None else profiler.write(self._options.profile_file_prefix)
 
 
