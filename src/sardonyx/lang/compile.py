@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 import llvmlite.binding as llvm
+from llvmlite.binding.newpassmanagers import NewPassManager
 
 from sardonyx.targets import Target
 
@@ -39,7 +40,10 @@ def _optimise(text: str, target: Target, level: int) -> Any:
     tuning.loop_vectorization = False  # kernels are written with explicit vectors
     tuning.slp_vectorization = False
     builder = llvm.create_pass_builder(machine, tuning)
-    builder.getModulePassManager().run(module, builder)
+    passes = builder.getModulePassManager()
+    passes.run(module, builder)
+    NewPassManager._dispose(passes)  # llvmlite 0.50 does not: 0.1 MB would be lost with each module
+    passes.detach()
     return module
 
 
