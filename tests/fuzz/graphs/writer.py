@@ -27,6 +27,9 @@ GIVEN = 0.12
 """How likely a constant operand is an input instead."""
 RUNTIME_ONLY = {"Loop"}
 """What only ONNX Runtime computes: the reference joins what a loop collects end to end instead of stacking it."""
+DOUBTFUL = {"ConvTranspose", "Erf", "Gelu"}
+"""What is taken only where ONNX Runtime computes it as well: the reference's groups with dilations are wrong (torch
+says otherwise), and its Erf of float64 is rounded to float32 (``math.erf`` says otherwise)."""
 
 
 def step(weight: float = 1.0, calm: bool = False) -> Callable[[Step], Step]:
@@ -234,7 +237,7 @@ class Writer:
             except Exception:
                 results = []
             if results is None:
-                return True
+                return node.op_type not in DOUBTFUL
             wrong = not results or any(difference(r, [t[k] for t in ts]) for r, ts in zip(results, tracks, strict=True))
             if wrong:
                 self.disputed[node.op_type] += 1
