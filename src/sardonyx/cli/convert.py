@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import typer
+from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from sardonyx import dtypes
@@ -87,7 +89,8 @@ def _progress(stack: ExitStack, quiet: bool) -> Callable[[str], None] | None:
     if quiet or not sys.stderr.isatty():
         return None
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    bar = stack.enter_context(Progress(*columns, console=console(stderr=True), transient=True))
+    terminal = stack.enter_context(os.fdopen(os.dup(sys.stderr.fileno()), "w"))  # exporters' chatter is kept off stderr
+    bar = stack.enter_context(Progress(*columns, console=Console(file=terminal), transient=True))
     task = bar.add_task("reading", total=None)
     return lambda text: bar.update(task, description=text)
 

@@ -19,6 +19,7 @@ from sardonyx.conversion.certificate import Certificate, Measure, Thresholds, de
 from sardonyx.conversion.data import read_data
 from sardonyx.conversion.framework import Exported, Framework
 from sardonyx.conversion.page import page
+from sardonyx.conversion.quiet import quiet
 from sardonyx.conversion.recognition import framework_of, recognise
 from sardonyx.conversion.samples import Samples, generated, given, next_to_splits
 from sardonyx.conversion.source import Form, Request, Source, named
@@ -121,7 +122,8 @@ def _check_trust(source: Source, form: Form, trust: bool) -> None:
 
 def _exported(framework: Framework, source: Source, form: Form, request: Request) -> Exported:
     try:
-        exported = framework.export(source, form, request)
+        with quiet():
+            exported = framework.export(source, form, request)
     except SardonyxError:
         raise
     except Exception as error:  # whatever an exporter raises is about this source
@@ -170,7 +172,8 @@ def _certified(
     types: dict[str, np.dtype[Any]] = {}
     for feeds in samples.calls:
         ours = dict(zip(names, session.run(None, feeds), strict=True))
-        theirs = exported.reference(feeds)
+        with quiet():
+            theirs = exported.reference(feeds)
         for name, measure in measures.items():
             measure.add(theirs[name], ours[name])
             types[name] = np.asarray(ours[name]).dtype
@@ -239,7 +242,8 @@ def _first_difference(exported: Exported, samples: Samples, allowed: float) -> s
     from sardonyx.inspection.extraction import exposing
 
     for feeds in samples.calls[-1:]:
-        inner = exported.trace(feeds)
+        with quiet():
+            inner = exported.trace(feeds)
         with exposing(exported.model, list(inner)) as model:
             session = _session(model)
             names = [value.name for value in session.get_outputs()]

@@ -83,13 +83,17 @@ class Framework(ABC):
 
     def require(self, form: Form) -> None:
         """Raises MissingPackageError with the pip command if a package that this form needs is not installed."""
-        missing = [pip for name, pip in self.packages.items() if importlib.util.find_spec(name) is None]
+        missing = [pip for name, pip in self.required(form).items() if importlib.util.find_spec(name) is None]
         if missing:
             wanted = f"'sardonyx[{self.extra}]'" if self.extra else " ".join(f"'{pip}'" for pip in missing)
             raise MissingPackageError(
                 f"{form.kind} was recognised; converting it needs {', '.join(missing)}, not installed here: "
                 f"pip install {wanted}"
             )
+
+    def required(self, form: Form) -> Mapping[str, str]:
+        """Those of ``packages`` that this form needs."""
+        return self.packages
 
     def versions(self) -> dict[str, str]:
         """Versions of the packages that took part."""

@@ -1,0 +1,1 @@
+"""What the PyTorch converter is made of; only ``files`` can be imported without torch."""
