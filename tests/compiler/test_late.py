@@ -12,7 +12,7 @@ import onnx
 import pytest
 
 import sardonyx
-from control import INT64, check, graph, loop_body, model, node, options, sequence, tensor
+from control import FLOAT, INT64, check, graph, loop_body, model, node, options, sequence, tensor
 from sardonyx.errors import ExecutionError
 from sardonyx.inspection import Inspection, profile
 
@@ -77,9 +77,12 @@ COUNTED: dict[str, tuple[list[np.ndarray], dict[str, int], list[list[object]]]] 
     "ReduceSum": ([X], {"keepdims": 1}, [[1], [-1, 0], [0, 1, 2], []]),
     "ReduceMax": ([X], {"keepdims": 0}, [[1], [-1, 0]]),
     "GatherND": ([X], {}, [[[0], [0]], [[0, 2]], [[0, 1, 3], [0, 0, -1]]]),
+    "Slice": ([X, np.array([0, 1])], {}, [[1, 3], [0, -1]]),
     "Trilu": ([X], {}, [[0], [1]]),
 }
 """What is given before the numbers, attributes, and the numbers."""
+
+KINDS = {"f": FLOAT, "i": INT64}
 
 
 @pytest.mark.parametrize("op", COUNTED)
@@ -87,7 +90,7 @@ def test_as_many_numbers_as_a_run_finds(op: str) -> None:
     """A shape, axes or index tuples of any length, with something behind that works on the result."""
     arrays, attributes, numbers = COUNTED[op]
     feeds = {f"x{k}": array for k, array in enumerate(arrays)}
-    data = [tensor(name, list(array.shape)) for name, array in feeds.items()]
+    data = [tensor(name, list(array.shape), KINDS[array.dtype.kind]) for name, array in feeds.items()]
     nodes = [node(op, [*feeds, "s"], ["r"], **attributes), node("Exp", ["r"], ["e"]), node("Sub", ["e", "r"], ["y"])]
     counted = tensor("s", ["n", "m"] if op == "GatherND" else ["n"], INT64)
     proto = model(nodes, [*data, counted], [tensor("y", None)])

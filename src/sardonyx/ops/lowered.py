@@ -83,12 +83,12 @@ def is_served(node: ir.Node, info: GraphInfo) -> bool:
 def awaits_ranks(node: ir.Node, info: GraphInfo) -> bool:
     """Whether a node is without a lowering because the rank of an input is not known ahead."""
     given = [info.of(value) for value in node.inputs if value is not None]
-    return any(one.shape is None for one in given) and _may_wait(node, info)
+    return any(one.shape is None for one in given) and not is_lowered(node, info) and _may_wait(node, info)
 
 
 def awaits_run(node: ir.Node, info: GraphInfo) -> bool:
-    """Whether a node is without a lowering because the rank of an input, or the number of its elements that give sizes
-    or axes, is not known ahead."""
+    """Whether a node cannot run natively because the rank of an input, or the number of its elements that give sizes or
+    axes, is not known ahead."""
     return awaits_ranks(node, info) or (bool(counted_inputs(node, info)) and _may_wait(node, info))
 
 
@@ -109,11 +109,12 @@ def counted_inputs(node: ir.Node, info: GraphInfo) -> list[ir.Value]:
 
 
 def _may_wait(node: ir.Node, info: GraphInfo) -> bool:
-    """Whether a node could be compiled in a run: it is of tensors, and nothing else serves it."""
+    """Whether a node could be compiled in a run: it is of tensors, and nothing but native code would serve it."""
     values = [value for value in (*node.inputs, *node.outputs) if value is not None and value.name]
     known = [info.of(value) for value in values]
     return (
         is_current(node)
-        and not is_served(node, info)
+        and not isinstance(info.records[node], Control)
+        and not is_hosted(node, info)
         and all(one.dtype is not None and not one.is_container for one in known)
     )
