@@ -50,7 +50,8 @@ def test_pack(columns: int, reverse: bool) -> None:
     got = np.full(packing.count, 7, np.float32)
     source = w.reshape(-1)[5:] if reverse else w
     kernel = ConvPack(dtypes.float32, dtypes.float32, 3, min(columns, host_target().lanes(4)))
-    assert run_kernel(kernel, [got, source], packing.sizes, packing.tasks, 2) == 0
+    bounds = [np.lib.array_utils.byte_bounds(array) for array in (got, w)]
+    assert run_kernel(kernel, [got, source], packing.sizes, packing.tasks, 2, bounds=bounds) == 0
     want = np.zeros((groups, packing.panels * columns, channels, 3, 2), np.float32)
     want[:, :results] = (w[:, :, ::-1, ::-1] if reverse else w).reshape(groups, results, channels, 3, 2)
     want = want.reshape(groups, packing.panels, columns, channels, 3, 2).transpose(0, 1, 4, 5, 3, 2)
