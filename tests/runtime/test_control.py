@@ -459,6 +459,19 @@ def test_values_handed_from_one_to_another() -> None:
     check(proto, {"x": np.float32([1, 2]), "count": np.array(30)})
 
 
+def test_weights_that_a_loop_hands_on_unchanged() -> None:
+    """A carried value that no trip changes is as constant as what it starts with: its products are packed at load."""
+    body = loop_body(
+        [node("MatMul", ["a", "v"], ["b"]), node("Identity", ["v"], ["u"])],
+        [tensor("a", None), tensor("v", None)],
+        [tensor("b", None), tensor("u", None)],
+    )
+    nodes = [node("Loop", ["count", "", "x", "w"], ["y", "z"], body=body)]
+    inputs = [tensor("x", ["n", 4]), tensor("count", [], INT64)]
+    made = model(nodes, inputs, [tensor("y", ["n", 4]), tensor("z", [4, 4])], {"w": W})
+    check(made, *({"x": X, "count": np.array(count)} for count in (0, 1, 3)))
+
+
 def test_a_failure_in_a_later_trip() -> None:
     body = loop_body(
         [node("Gather", ["w", "number"], ["row"], "reader", axis=0), node("Add", ["a", "row"], ["b"])],

@@ -284,7 +284,8 @@ def _take_inputs(region: Region, info: GraphInfo, bound: Mapping[str, ir.Value])
     """
     inside = {value for node in region.nodes for value in node.outputs}
     read = dict.fromkeys(value for node in region.nodes for value in node_inputs(node) if value not in inside)
-    region.inputs = [value for value in read if not is_constant(value) and not is_known(info.of(value))]
+    known = {value for value in read if is_known(info.of(value)) or info.of(value).const is not None}
+    region.inputs = [value for value in read if not is_constant(value) and value not in known]
     told: dict[str, ir.Value] = {}
     for value in region.inputs:
         _bind(value, info, told)
