@@ -7,6 +7,10 @@
 #
 #   make checked  the tests and the conformance suite once more, on code that tests each access to memory
 #
+# And one for whoever changes conversions:
+#
+#   make test-converters  the tests of conversions with every framework, in a virtual environment of its own (4 GB)
+#
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
@@ -14,7 +18,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers unit conformance checked format clean
+.PHONY: help demo test lint types layers unit conformance checked test-converters format clean
 
 help:
 	@sed -n 's/^#  *make/  make/p' Makefile
@@ -64,9 +68,23 @@ checked: $(VENV)/.installed-dev
 	@SARDONYX_CHECK=1 $(BIN)/python -m pytest -q -n $(JOBS)
 	@SARDONYX_CHECK=1 PYTHONPATH=tests $(BIN)/python -m conformance --jobs $(JOBS) --timeout 240
 
+# What the frameworks need does not fit what the other tests need at every time: they get an environment of their own.
+CONVERTERS := .venv-converters
+EXTRAS := torch,tensorflow,sklearn,boosters,spark,jax
+
+test-converters: $(CONVERTERS)/.installed
+	@echo "==> conversions from every framework"
+	@$(CONVERTERS)/bin/python -m pytest -q tests/conversion
+
+$(CONVERTERS)/.installed: pyproject.toml
+	@echo "==> installing sardonyx[test,$(EXTRAS)] into $(CONVERTERS) (once; some minutes)"
+	@test -x $(CONVERTERS)/bin/python || $(PYTHON) -m venv $(CONVERTERS)
+	@$(CONVERTERS)/bin/python -m pip --disable-pip-version-check install --quiet --editable '.[test,$(EXTRAS)]'
+	@touch $@
+
 format: $(VENV)/.installed-dev
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
+	rm -rf $(VENV) $(CONVERTERS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
