@@ -15,7 +15,8 @@ import onnx
 import fuzz.graphs.control
 import fuzz.graphs.elementwise
 import fuzz.graphs.moving
-import fuzz.graphs.reducing  # noqa: F401  the steps register themselves
+import fuzz.graphs.reducing
+import fuzz.graphs.special  # noqa: F401  the steps register themselves
 from fuzz.graphs.oracles import Runtime, model_of
 from fuzz.graphs.tracks import Value, difference
 from fuzz.graphs.writer import Shape, Writer, tensor_of, uses

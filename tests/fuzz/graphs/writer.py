@@ -202,12 +202,11 @@ class Writer:
         """The node's results, each in all tracks; None if they are not sound or the oracles differ."""
         operands = {name: self.find(name) for name in dict.fromkeys(uses(node))}
         names = [name for name in node.output if name]
-        typed = {name: (value.dtype, None) for name, value in operands.items()}
+        typed = {name: (value.dtype, [None] * value.rank) for name, value in operands.items()}
         model = model_of([node], typed, dict.fromkeys(names), opset=self.opset)
         model = shape_inference.infer_shapes(model, strict_mode=True, check_type=True)
         dtypes = [helper.tensor_dtype_to_np_dtype(o.type.tensor_type.elem_type) for o in model.graph.output]
-        inputs = {name: (value.dtype, [None] * value.rank) for name, value in operands.items()}
-        runtime = Runtime(model_of([node], inputs, dict(zip(names, dtypes, strict=True)), opset=self.opset))
+        runtime = Runtime(model_of([node], typed, dict(zip(names, dtypes, strict=True)), opset=self.opset))
         reference = runtime if node.op_type in RUNTIME_ONLY else Reference(model)
         tracks: list[list[list[Array]]] = [[[] for _ in range(1 + SHADOWS)] for _ in names]
         rough = not exact and not all(coarse(a) for v in operands.values() for a in v.truth)
