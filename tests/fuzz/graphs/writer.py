@@ -27,9 +27,9 @@ GIVEN = 0.12
 """How likely a constant operand is an input instead."""
 RUNTIME_ONLY = {"Loop"}
 """What only ONNX Runtime computes: the reference joins what a loop collects end to end instead of stacking it."""
-DOUBTFUL = {"ConvTranspose", "Erf", "Gelu"}
+DOUBTFUL = {"ConvTranspose", "Erf", "Gelu", "HardSwish"}
 """What is taken only where ONNX Runtime computes it as well: the reference's groups with dilations are wrong (torch
-says otherwise), and its Erf of float64 is rounded to float32 (``math.erf`` says otherwise)."""
+says otherwise), its Erf of float64 is rounded to float32 (``math.erf`` says otherwise), and so is HardSwish's 1/6."""
 
 
 def step(weight: float = 1.0, calm: bool = False) -> Callable[[Step], Step]:
