@@ -94,7 +94,8 @@ def loop(w: Writer) -> bool:
         outputs.append(w.choose(made(body)[:-1]).name)
     graph = body.graph(_distinct(body, outputs))
     graph.input.extend(declared(v) for v in (number, going, carried))
-    trips = w.constant(np.array(w.integer(0, 4)), given=0.4)
+    # the sizes of what is collected in no trip are anybody's guess
+    trips = w.constant(np.array(w.integer(len(outputs) - 2, 4)), given=0.4)
     condition = w.choose(["", w.constant(np.array(True), given=0.2)])
     return w.propose("Loop", [trips, condition, state.name], outputs=len(outputs) - 1, body=graph)
 
