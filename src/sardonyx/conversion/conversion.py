@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -105,6 +106,13 @@ def convert(
     _describe(exported, seen, form, framework)
     say("comparing with the source")
     certificate = _certified(exported, seen, form, framework, data, rows, seed, tolerance)
+    if not certificate.passed and exported.finer is not None:
+        say(f"exporting {form.kind} once more, in a wider type")
+        with contextlib.suppress(Exception):  # not every model can be had in the wider type
+            finer = exported.finer()
+            _describe(finer, seen, form, framework)
+            certificate = _certified(finer, seen, form, framework, data, rows, seed, tolerance)
+            exported = finer
     result = Conversion(exported.model, form, certificate)
     if output is not None:
         say("writing")

@@ -48,7 +48,8 @@ class Exported:
     the model (keys: ``sardonyx.metadata``). ``notes`` say what had to be repaired, for people. ``trace`` gives inner
     values of the source by their names in the model, in the order in which they are computed, where the source can
     show them. ``tolerance`` replaces the relative tolerance where the source itself computes more coarsely than
-    float32 (a reason belongs into ``notes``).
+    float32 (a reason belongs into ``notes``). ``finer`` exports once more in a wider type: asked for where the
+    certificate did not pass.
     """
 
     model: onnx.ModelProto
@@ -61,6 +62,7 @@ class Exported:
     metadata: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     trace: Trace | None = None
+    finer: Callable[[], Exported] | None = None
 
 
 class Framework(ABC):
