@@ -11,9 +11,12 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from sardonyx.errors import SardonyxError
 from sardonyx.graph.info import TensorInfo
 from sardonyx.graph.nested import graphs_of
+from sardonyx.ops.base import Op
 from sardonyx.ops.inference import GraphInfo, declared_info
+from sardonyx.ops.lowered import is_hosted
 from sardonyx.passes.branches import splice, taken_branch
 from sardonyx.passes.rewriting import Rewriter, is_op, is_random
 
@@ -73,7 +76,10 @@ def _fold(rewriter: Rewriter, info: GraphInfo, kept: Sequence[str] = ()) -> None
             continue
         if not _fits(rewriter, node, sum(array.nbytes for array in constants if array is not None)):
             continue
-        results = _evaluate(rewriter, node, constants)
+        if is_hosted(node, info):
+            results = _by_record(rewriter, node, info.records[node], constants)
+        else:
+            results = _evaluate(rewriter, node, constants)
         if results is not None:
             _replace(rewriter, node, results)
 
@@ -121,7 +127,22 @@ def _evaluate(rewriter: Rewriter, node: ir.Node, constants: list[Any]) -> list[A
             raise
         return None  # left for the run, where the failure belongs and is reported
     by_name = dict(zip(wanted, results, strict=True))
-    outputs = [by_name.get(v.name or "") for v in node.outputs]
+    return _typed(rewriter, node, [by_name.get(v.name or "") for v in node.outputs])
+
+
+def _by_record(rewriter: Rewriter, node: ir.Node, record: Op | None, constants: list[Any]) -> list[Any] | None:
+    """The outputs by our own computation on Python objects; None where the values are bad or the outputs no tensors."""
+    if record is None or graphs_of(node):
+        return None
+    try:
+        results = record.host(*constants)
+    except (SardonyxError, ValueError, OverflowError, MemoryError):
+        return None  # left for the run
+    return _typed(rewriter, node, [*results, *[None] * len(node.outputs)][: len(node.outputs)])
+
+
+def _typed(rewriter: Rewriter, node: ir.Node, outputs: list[Any]) -> list[Any] | None:
+    """The outputs where they are tensors of the types that the node gives."""
     if not all(r is None or isinstance(r, (np.ndarray, np.generic)) for r in outputs):
         return None
     for value, result in zip(node.outputs, outputs, strict=True):

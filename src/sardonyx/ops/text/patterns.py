@@ -1,4 +1,4 @@
-"""Regular expressions of RE2 in the syntax of Python's ``re``.
+"""Regular expressions of RE2 in the syntax of Python's ``re``, as ``Automaton`` takes them.
 
     \\d \\w \\s \\b              of ASCII only, as RE2 has them
     [[:alpha:]]  \\pL  \\p{Lu}  classes as ranges
@@ -47,7 +47,7 @@ _MOST_REPEATS = 1000
 
 
 def translated(pattern: str) -> str:
-    """The expression for ``re.compile``; ValueError for what one of the two has not."""
+    """The expression for ``Automaton``; ValueError for what one of the two has not."""
     return _Translator(pattern).run()
 
 
@@ -101,10 +101,7 @@ class _Translator:
             self.out.append("|")
         else:
             self.place += 1
-            self.out.append("\\Z" if letter == "$" and not self._multiline() else letter)
-
-    def _multiline(self) -> bool:
-        return re.search(r"\(\?[a-zA-Z]*m", self.text) is not None
+            self.out.append(letter)
 
     def _repeat(self) -> None:
         match = re.compile(r"[*+?]|\{(\d+)(,(\d*))?\}").match(self.text, self.place)

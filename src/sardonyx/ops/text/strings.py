@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -13,6 +12,7 @@ from sardonyx import dtypes
 from sardonyx.graph.info import TensorInfo
 from sardonyx.ops.base import InferContext, Op, broadcast_shapes
 from sardonyx.ops.registry import op
+from sardonyx.ops.text.automaton import Automaton
 from sardonyx.ops.text.patterns import translated
 
 __all__ = ["RegexFullMatch", "StringConcat", "StringSplit"]
@@ -78,7 +78,7 @@ class RegexFullMatch(Op):
     def infer(self, ctx: InferContext) -> Sequence[TensorInfo]:
         try:
             self._compiled  # noqa: B018  # a wrong expression is found when the model is loaded
-        except (ValueError, re.error) as error:
+        except ValueError as error:
             ctx.fail(f"pattern {self.pattern!r}: {error}")
         return (TensorInfo(dtypes.bool_, ctx.input(0).shape),)
 
@@ -86,10 +86,10 @@ class RegexFullMatch(Op):
         return True
 
     @cached_property
-    def _compiled(self) -> re.Pattern[str]:
-        return re.compile(translated(self.pattern or ""))
+    def _compiled(self) -> Automaton:
+        return Automaton(translated(self.pattern or ""))
 
     def host(self, *values: Any) -> Sequence[Any]:
         text, match = np.asarray(values[0]), self._compiled.fullmatch
-        found = [match(item) is not None for item in text.reshape(-1).tolist()]
+        found = [match(item) for item in text.reshape(-1).tolist()]
         return [np.array(found, np.bool_).reshape(text.shape)]
