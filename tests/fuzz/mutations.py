@@ -28,9 +28,12 @@ def mutated(data: bytes, generator: random.Random, others: Sequence[bytes]) -> b
         return mutated_bytes(data, generator, others)
     if generator.random() < 0.1:
         return mutated_bytes(data, generator, others)
-    mutation = _Mutation(model, generator, others)
-    for _ in range(generator.choice((1, 1, 1, 2, 2, 4))):
-        mutation.one()
+    try:
+        mutation = _Mutation(model, generator, others)
+        for _ in range(generator.choice((1, 1, 1, 2, 2, 4))):
+            mutation.one()
+    except UnicodeDecodeError:  # a mutant's name that is no text
+        return mutated_bytes(data, generator, others)
     return model.SerializeToString()
 
 
