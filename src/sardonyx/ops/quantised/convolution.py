@@ -97,7 +97,8 @@ class IntegerConv:
         self.direct = few_channels(ctx.target, dtypes.int32, group, self.weights.channels, self.weights.results)
         self.atom: Atom = choose_atom(ctx.target, x, self.weights.operand.dtype)
         if not self._bytes_suit():
-            self.weights = replace(self.weights, operand=self._centred())
+            centred = self._centred()  # which may find that they are not constant
+            self.weights = replace(self.weights, operand=centred)
             self.atom = Atom(dtypes.int32, dtypes.int16, 2)
         positions = ctx.outputs[0].shape
         assert positions is not None
