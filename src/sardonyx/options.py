@@ -112,10 +112,11 @@ class SessionOptions:
     to 4 (fatal), -1 for the default, 2 (warning).
 
     Beyond ONNX Runtime: ``memory_limit`` is the most bytes that one run may allocate (None: what the machine or its
-    cgroup has); ``strict`` refuses models with operators that would run in Python; ``disabled_passes`` are names of
-    graph passes to leave out; ``on_progress`` is called while compiling; ``use_cache`` is whether compiled code is
-    looked up and kept on disk. ``exact_convolution`` keeps convolutions to plain sums of products: without it 3 x 3
-    layers may be transformed (Winograd), where an infinity or NaN in the input spreads to its neighbours' results.
+    cgroup has); ``strict`` refuses models with operators that would run in Python (parts whose ranks only a run shows
+    are compiled, and refused, then); ``disabled_passes`` are names of graph passes to leave out; ``on_progress`` is
+    called while compiling; ``use_cache`` is whether compiled code is looked up and kept on disk.
+    ``exact_convolution`` keeps convolutions to plain sums of products: without it 3 x 3 layers may be transformed
+    (Winograd), where an infinity or NaN in the input spreads to its neighbours' results.
     """
 
     enable_cpu_mem_arena: bool = True
