@@ -62,6 +62,20 @@ def test_label_flips_and_worst_rows_are_counted() -> None:
     assert figures.absolute == pytest.approx(0.2)
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.float32])
+def test_quantised_outputs_may_be_one_step_apart(dtype: type) -> None:
+    step = 1 if dtype is np.int8 else 0.25
+    source = np.array([[3, 4, 0], [5, 1, 1], [2, 0, 7]], dtype) * dtype(step)
+    for moved, fits in ((1, True), (2, False)):
+        measure = Measure("scores", step)
+        measure.add(source, source + np.array([[moved, 0, 0], [-moved, 0, 0], [0, 0, 0]], dtype) * dtype(step))
+        figures = measure.figures()
+        assert (figures.kind, figures.within(0), figures.flips) == ("steps", fits, 0)
+    measure = Measure("scores", step)
+    measure.add(source, source[:, ::-1])
+    assert measure.figures().flips == 2
+
+
 def test_rows_stand_at_and_next_to_every_split() -> None:
     base = {"x": np.zeros((5, 2), np.float32)}
     (feeds,) = next_to_splits(base, {"x": [np.array([0.1]), np.array([])]}, seed=0)

@@ -30,8 +30,9 @@ class WorstRow:
 class OutputFigures:
     """What one output's comparison gave.
 
-    ``kind`` is ``labels`` (integers, strings, booleans: must be equal), ``scores`` (floats of shape rows by classes) or
-    ``numbers``. ``flips`` counts rows whose label, or class of the largest score, differs. ``relative`` is the largest
+    ``kind`` is ``labels`` (integers, strings, booleans: must be equal), ``scores`` (floats of shape rows by classes),
+    ``steps`` (quantised: at most one ``step`` apart) or ``numbers``. ``flips`` counts rows whose label, or class of the
+    largest score, differs (among ``steps``: by more than a tie of neighbours). ``relative`` is the largest
     ``|source - converted| / max(|source|, r)``, with r the output's root mean square: what cancels to almost zero
     counts by the size of its neighbours. ``ulp`` is the largest distance in representable numbers of the output's
     type among elements of at least size r. ``decades`` counts elements by the power of ten that their relative
@@ -49,6 +50,13 @@ class OutputFigures:
     problem: str = ""
     decades: tuple[tuple[int, int], ...] = ()
     pairs: tuple[tuple[float, float], ...] = ()
+    step: float = 0.0
+
+    def within(self, tolerance: float) -> bool:
+        """Whether this output counts as equal."""
+        if self.problem or self.flips:
+            return False
+        return self.absolute <= self.step * (1 + _FLOAT32) if self.step else self.relative <= tolerance
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ class Certificate:
     @property
     def passed(self) -> bool:
         """No label flips, every output within tolerance, and no comparison of a tree rounded the wrong way."""
-        fine = all(not o.problem and not o.flips and o.relative <= self.tolerance for o in self.outputs)
+        fine = all(output.within(self.tolerance) for output in self.outputs)
         return fine and (self.thresholds is None or self.thresholds.differ == 0)
 
     def plain(self) -> dict[str, Any]:
@@ -90,10 +98,12 @@ class Certificate:
 
 
 class Measure:
-    """Collects the differences of one output, call by call."""
+    """Collects the differences of one output, call by call. ``step`` is the distance of neighbours where the output is
+    quantised."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, step: float = 0.0) -> None:
         self.name = name
+        self.step = step
         self._source: list[npt.NDArray[Any]] = []
         self._converted: list[npt.NDArray[Any]] = []
         self._problem = ""
@@ -119,7 +129,7 @@ class Measure:
         if len({part.shape[1] for part in source}) > 1:  # sizes differ from call to call: compare element by element
             source, converted = ([part.reshape(-1, 1) for part in side] for side in (source, converted))
         theirs, ours = np.concatenate(source), np.concatenate(converted)
-        if ours.dtype.kind not in "fc":
+        if ours.dtype.kind not in "fc" and not self.step:
             return self._labels(theirs, ours)
         return self._numbers(theirs, ours, self._source[0].ndim == 2 and theirs.shape[1] > 1)
 
@@ -143,8 +153,8 @@ class Measure:
             size = np.maximum(np.abs(np.where(np.isfinite(a), a, 0)), typical)
             relative = np.where(apart == 0, 0, apart / np.where(size == 0, 1, size))
         large = np.abs(a) >= typical
-        ulp = _ulp(a[large], b[large], ours.dtype) if ours.dtype.kind == "f" else 0.0
-        flips = int((np.argmax(a, axis=1) != np.argmax(b, axis=1)).sum()) if scores and len(a) else 0
+        ulp = _ulp(a[large], b[large], ours.dtype) if ours.dtype.kind == "f" and not self.step else 0.0
+        flips = self._flips(a, b) if scores and len(a) else 0
         per_row = apart.max(axis=1, initial=0)
         worst = tuple(
             WorstRow(int(r), _shown(theirs[r]), _shown(ours[r]), float(per_row[r]))
@@ -152,9 +162,18 @@ class Measure:
             if per_row[r] > 0
         )
         largest = float(apart.max(initial=0)), float(relative.max(initial=0)), ulp
-        kind = "scores" if scores else "numbers"
+        kind = "steps" if self.step else "scores" if scores else "numbers"
         pairs = () if ours.dtype.kind == "c" else _pairs(a, b)
-        return OutputFigures(self.name, kind, len(ours), *largest, flips, worst, "", _decades(relative), pairs)
+        decades = _decades(relative)
+        return OutputFigures(self.name, kind, len(ours), *largest, flips, worst, "", decades, pairs, self.step)
+
+    def _flips(self, theirs: npt.NDArray[Any], ours: npt.NDArray[Any]) -> int:
+        """Rows whose class differs. Classes one quantised step apart in the source tie."""
+        differ = np.argmax(theirs, axis=1) != np.argmax(ours, axis=1)
+        if self.step:
+            chosen = np.take_along_axis(theirs, np.argmax(ours, axis=1)[:, None], axis=1)[:, 0]
+            differ &= theirs.max(axis=1) - chosen > self.step * (1 + _FLOAT32)
+        return int(differ.sum())
 
 
 def default_tolerance(dtypes: Mapping[str, np.dtype[Any]], float64: bool) -> float:

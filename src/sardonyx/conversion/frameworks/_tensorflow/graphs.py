@@ -17,7 +17,7 @@ from sardonyx.conversion.frameworks._tensorflow.repairs import at_opset, check_o
 from sardonyx.conversion.frameworks._tensorflow.trace import tracer
 from sardonyx.conversion.source import Request
 
-__all__ = ["Function", "Graph", "arrays_of", "texts", "to_onnx"]
+__all__ = ["Function", "Graph", "arrays_of", "notes_of", "texts", "to_onnx"]
 
 NEWEST = 18
 """The newest opset that tf2onnx writes."""
@@ -85,8 +85,12 @@ def to_onnx(function: Function, request: Request, describe: Callable[[str], str]
     given = {spec.name: spec.shape for spec in function.inputs}
     name_sizes(model, given, dict(zip(function.outputs, shapes, strict=True)))
     model = at_opset(model, wanted)
-    notes = [f"{count} {(HANDLERS[key].__doc__ or key).strip()}" for key, count in counts.items()]
-    return Graph(model, tracer(frozen, names, model), notes)
+    return Graph(model, tracer(frozen, names, model), notes_of(counts))
+
+
+def notes_of(counts: Counter[str]) -> list[str]:
+    """What the handlers did, for people."""
+    return [f"{count} {(HANDLERS[key].__doc__ or key).strip()}" for key, count in counts.items()]
 
 
 def arrays_of(value: Any, dtype: Any) -> Any:

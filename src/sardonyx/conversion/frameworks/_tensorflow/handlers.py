@@ -14,6 +14,8 @@ import onnx
 
 __all__ = ["HANDLERS", "counted"]
 
+_ROOT_HALF, _ROOT_2_PI = 0.5**0.5, (2 / np.pi) ** 0.5
+
 Handler: TypeAlias = Callable[[Any, Any, str, Any], None]
 
 
@@ -35,7 +37,20 @@ def _expm1(graph: Any, node: Any, name: str, args: Any) -> None:
     _replaced(graph, node, "Sub", [grown, _constant(graph, node, 1)])
 
 
-HANDLERS: dict[str, Handler] = {"Erfc": _erfc, "Log1p": _log1p, "Expm1": _expm1}
+def _tflite_gelu(graph: Any, node: Any, name: str, args: Any) -> None:
+    """GELU of TFLite written with Erf or Tanh"""
+    x = node.input[0]
+    half = _made(graph, node, "Mul", [x, _constant(graph, node, 0.5)])
+    if node.get_attr_value("approximate"):
+        cube = _made(graph, node, "Mul", [_made(graph, node, "Mul", [x, x]), x])
+        inner = _made(graph, node, "Add", [x, _made(graph, node, "Mul", [cube, _constant(graph, node, 0.044715)])])
+        bent = _made(graph, node, "Tanh", [_made(graph, node, "Mul", [inner, _constant(graph, node, _ROOT_2_PI)])])
+    else:
+        bent = _made(graph, node, "Erf", [_made(graph, node, "Mul", [x, _constant(graph, node, _ROOT_HALF)])])
+    _replaced(graph, node, "Mul", [half, _made(graph, node, "Add", [bent, _constant(graph, node, 1)])])
+
+
+HANDLERS: dict[str, Handler] = {"Erfc": _erfc, "Log1p": _log1p, "Expm1": _expm1, "TFL_GELU": _tflite_gelu}
 
 
 def counted(counts: Counter[str]) -> dict[str, tuple[Handler, list[Any]]]:
