@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from conversion.cases import Case
-from sardonyx.conversion.frameworks._tensorflow.quiet import import_keras
+from sardonyx.conversion.frameworks._tensorflow.packages import import_keras
 
 keras = import_keras()
 L = keras.layers

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from conversion.cases import Case
-from sardonyx.conversion.frameworks._tensorflow.quiet import import_keras, import_tensorflow, quiet
+from sardonyx.conversion.frameworks._tensorflow.packages import import_keras, import_tensorflow
+from sardonyx.conversion.quiet import quiet
 
 tf = import_tensorflow()
 

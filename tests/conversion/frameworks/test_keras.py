@@ -12,7 +12,7 @@ import onnx
 import pytest
 
 import sardonyx
-from sardonyx.conversion.frameworks._tensorflow.quiet import import_keras
+from sardonyx.conversion.frameworks._tensorflow.packages import import_keras
 from sardonyx.errors import ConversionError, UntrustedSourceError
 
 keras = import_keras()

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import sardonyx
-from sardonyx.conversion.frameworks._tensorflow.quiet import import_tensorflow, quiet
+from sardonyx.conversion.frameworks._tensorflow.packages import import_tensorflow
+from sardonyx.conversion.quiet import quiet
 from sardonyx.errors import ConversionError
 
 tf = import_tensorflow()

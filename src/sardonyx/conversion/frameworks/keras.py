@@ -10,7 +10,7 @@ from sardonyx.conversion.frameworks._keras.calls import call_of
 from sardonyx.conversion.frameworks._keras.files import read_model
 from sardonyx.conversion.frameworks._keras.layers import LayerNames, domains_of, sizes_of, tolerance_of
 from sardonyx.conversion.frameworks._tensorflow.graphs import Function, to_onnx
-from sardonyx.conversion.frameworks._tensorflow.quiet import import_keras, quiet
+from sardonyx.conversion.frameworks._tensorflow.packages import import_keras
 from sardonyx.conversion.source import Form, Request, Source
 
 __all__ = ["Keras"]
@@ -38,9 +38,8 @@ class Keras(Framework):
 
     def export(self, source: Source, form: Form, request: Request) -> Exported:
         import_keras()
-        with quiet():
-            model = source.object if source.path is None else read_model(source.path, request)
-            call = call_of(model, request)
+        model = source.object if source.path is None else read_model(source.path, request)
+        call = call_of(model, request)
         names = LayerNames(model)
         function = Function(call.flat, call.inputs, call.outputs, model)
         graph = to_onnx(function, request, names.describe)

@@ -8,7 +8,7 @@ from typing import ClassVar
 from sardonyx.conversion.framework import Exported, Framework
 from sardonyx.conversion.frameworks._tensorflow import functions, lite
 from sardonyx.conversion.frameworks._tensorflow.graphs import Function, to_onnx
-from sardonyx.conversion.frameworks._tensorflow.quiet import import_tensorflow, quiet
+from sardonyx.conversion.frameworks._tensorflow.packages import import_tensorflow
 from sardonyx.conversion.source import Form, Request, Source
 
 __all__ = ["TensorFlow"]
@@ -62,7 +62,6 @@ class TensorFlow(Framework):
         import_tensorflow()
         if form.kind == "a TFLite model":
             return lite.exported(source, request)
-        with quiet():
-            function = _READERS[form.kind](source, request)
+        function = _READERS[form.kind](source, request)
         graph = to_onnx(function, request, lambda node: f"node {node!r}")
         return Exported(graph.model, function.reference, notes=graph.notes, trace=graph.trace)

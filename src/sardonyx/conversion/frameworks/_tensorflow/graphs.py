@@ -12,7 +12,7 @@ import onnx
 
 from sardonyx.conversion.framework import Trace
 from sardonyx.conversion.frameworks._tensorflow.handlers import HANDLERS, counted
-from sardonyx.conversion.frameworks._tensorflow.quiet import complaints, import_tensorflow, quiet
+from sardonyx.conversion.frameworks._tensorflow.packages import complaints, import_tensorflow
 from sardonyx.conversion.frameworks._tensorflow.repairs import at_opset, check_operators, name_sizes
 from sardonyx.conversion.frameworks._tensorflow.trace import tracer
 from sardonyx.conversion.source import Request
@@ -38,9 +38,8 @@ class Function:
     def reference(self, feeds: Mapping[str, Any]) -> Mapping[str, Any]:
         """TensorFlow's own answer, as arrays by output name."""
         tensorflow = import_tensorflow()
-        with quiet():
-            given = [tensorflow.constant(arrays_of(feeds[spec.name], spec.dtype), spec.dtype) for spec in self.inputs]
-            found = [texts(tensor.numpy()) for tensor in self.call(*given)]
+        given = [tensorflow.constant(arrays_of(feeds[spec.name], spec.dtype), spec.dtype) for spec in self.inputs]
+        found = [texts(tensor.numpy()) for tensor in self.call(*given)]
         return dict(zip(self.outputs, found, strict=True))
 
 
@@ -59,7 +58,7 @@ def to_onnx(function: Function, request: Request, describe: Callable[[str], str]
     tensorflow = import_tensorflow()
     wanted = request.opset or NEWEST
     counts: Counter[str] = Counter()
-    with quiet(), complaints() as failures:
+    with complaints() as failures:
         from tf2onnx import convert, tf_loader
 
         traced = tensorflow.function(lambda *tensors: list(function.call(*tensors)), autograph=False)

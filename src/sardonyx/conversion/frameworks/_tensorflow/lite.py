@@ -14,7 +14,7 @@ from sardonyx import metadata
 from sardonyx.conversion.framework import Domain, Exported
 from sardonyx.conversion.frameworks._tensorflow.graphs import NEWEST, notes_of, texts
 from sardonyx.conversion.frameworks._tensorflow.handlers import counted
-from sardonyx.conversion.frameworks._tensorflow.quiet import complaints, import_tensorflow, quiet
+from sardonyx.conversion.frameworks._tensorflow.packages import complaints, import_tensorflow
 from sardonyx.conversion.frameworks._tensorflow.repairs import at_opset, check_operators, name_sizes, valid_names
 from sardonyx.conversion.source import Request, Source
 from sardonyx.errors import ConversionError
@@ -30,9 +30,8 @@ class _Interpreter:
 
     def __init__(self, path: Path) -> None:
         tensorflow = import_tensorflow()
-        with quiet():
-            self._interpreter = tensorflow.lite.Interpreter(str(path))
-            self._interpreter.allocate_tensors()
+        self._interpreter = tensorflow.lite.Interpreter(str(path))
+        self._interpreter.allocate_tensors()
         self._operators = self._interpreter._get_ops_details()
         self._tensors = {one["index"]: one for one in self._interpreter.get_tensor_details()}
         self.inputs = self._named(self._interpreter.get_input_details(), "inputs", [])
@@ -80,14 +79,13 @@ class _Interpreter:
 
     def reference(self, feeds: Mapping[str, Any]) -> Mapping[str, Any]:
         """What the interpreter gives."""
-        with quiet():
-            for name, one in self.inputs.items():
-                self._interpreter.resize_tensor_input(one["index"], feeds[name].shape)
-            self._interpreter.allocate_tensors()
-            for name, one in self.inputs.items():
-                self._interpreter.set_tensor(one["index"], np.asarray(feeds[name], one["dtype"]))
-            self._interpreter.invoke()
-            return {name: texts(self._interpreter.get_tensor(one["index"])) for name, one in self.outputs.items()}
+        for name, one in self.inputs.items():
+            self._interpreter.resize_tensor_input(one["index"], feeds[name].shape)
+        self._interpreter.allocate_tensors()
+        for name, one in self.inputs.items():
+            self._interpreter.set_tensor(one["index"], np.asarray(feeds[name], one["dtype"]))
+        self._interpreter.invoke()
+        return {name: texts(self._interpreter.get_tensor(one["index"])) for name, one in self.outputs.items()}
 
 
 def exported(source: Source, request: Request) -> Exported:
@@ -101,7 +99,7 @@ def exported(source: Source, request: Request) -> Exported:
     counts: Counter[str] = Counter()
     wanted = request.opset or NEWEST
     names = {one["name"]: name for name, one in (*interpreter.inputs.items(), *interpreter.outputs.items())}
-    with quiet(), complaints() as failures:
+    with complaints() as failures:
         from tf2onnx import convert
 
         with tensorflow.device("/cpu:0"):

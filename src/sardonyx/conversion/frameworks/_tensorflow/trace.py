@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 
 from sardonyx.conversion.framework import Trace
-from sardonyx.conversion.frameworks._tensorflow.quiet import import_tensorflow, quiet
+from sardonyx.conversion.frameworks._tensorflow.packages import import_tensorflow
 
 __all__ = ["tracer"]
 
@@ -25,16 +25,13 @@ def tracer(frozen: Any, names: Mapping[str, str], model: onnx.ModelProto) -> Tra
 
     def trace(feeds: Mapping[str, Any]) -> Mapping[str, npt.NDArray[Any]]:
         tensorflow = import_tensorflow()
-        with quiet():
-            wrapped = tensorflow.compat.v1.wrap_function(
-                lambda: tensorflow.compat.v1.import_graph_def(frozen, name=""), []
-            )
-            graph = wrapped.graph
-            given = {name: graph.get_tensor_by_name(name) for name in names if names[name] in feeds}
-            chosen = _values(model, graph, set(names))
-            found = wrapped.prune(list(given.values()), [graph.get_tensor_by_name(name) for name in chosen])(
-                *(tensorflow.constant(feeds[names[name]], tensor.dtype) for name, tensor in given.items())
-            )
+        wrapped = tensorflow.compat.v1.wrap_function(lambda: tensorflow.compat.v1.import_graph_def(frozen, name=""), [])
+        graph = wrapped.graph
+        given = {name: graph.get_tensor_by_name(name) for name in names if names[name] in feeds}
+        chosen = _values(model, graph, set(names))
+        found = wrapped.prune(list(given.values()), [graph.get_tensor_by_name(name) for name in chosen])(
+            *(tensorflow.constant(feeds[names[name]], tensor.dtype) for name, tensor in given.items())
+        )
         return {name: _like(tensor.numpy(), shape) for (name, shape), tensor in zip(chosen.items(), found, strict=True)}
 
     return trace
