@@ -109,6 +109,8 @@ def _shown(certificate: Certificate) -> list[object]:
             left=2,
         )
     ]
+    if "computed_by" in certificate.source:
+        shown.append(f"the source's answers: {certificate.source['computed_by']}")
     splits = certificate.thresholds
     if splits is not None:
         shown.append(f"{splits.values} split values, {splits.rows} rows at and next to them: {splits.differ} differ")

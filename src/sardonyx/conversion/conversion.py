@@ -116,7 +116,7 @@ def convert(
     result = Conversion(exported.model, form, certificate)
     if output is not None:
         say("writing")
-        result.save(output)
+        result.save(output, external=exported.external)
     return result
 
 
@@ -187,7 +187,7 @@ def _certified(
             types[name] = np.asarray(ours[name]).dtype
     allowed = tolerance if tolerance is not None else exported.tolerance or default_tolerance(types, exported.float64)
     certificate = Certificate(
-        source=_source_record(source, form, framework),
+        source=_source_record(source, form, framework, exported),
         model=_model_record(exported.model),
         engine=f"sardonyx {sardonyx.__version__}, convolutions as plain sums",
         data={"origin": samples.origin, "rows": _count_rows(samples), "calls": len(samples.calls), "seed": seed},
@@ -265,8 +265,10 @@ def _first_difference(exported: Exported, samples: Samples, allowed: float) -> s
     return ""
 
 
-def _source_record(source: Source, form: Form, framework: Framework) -> dict[str, Any]:
+def _source_record(source: Source, form: Form, framework: Framework, exported: Exported) -> dict[str, Any]:
     record: dict[str, Any] = {"framework": framework.title, "kind": form.kind, "converter": form.tool}
+    if exported.compared_with is not None:
+        record["computed_by"] = exported.compared_with()
     if source.path is not None:
         return record | {"path": str(source.path), "sha256": digest(source.path)}
     return record | {"class": str(source)}

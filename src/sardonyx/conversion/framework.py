@@ -50,7 +50,8 @@ class Exported:
     values of the source by their names in the model, in the order in which they are computed, where the source can
     show them. ``tolerance`` replaces the relative tolerance where the source itself computes more coarsely than
     float32 (a reason belongs into ``notes``). ``finer`` exports once more in a wider type: asked for where the
-    certificate did not pass.
+    certificate did not pass. ``compared_with`` says, once ``reference`` has run, what computed the source's answer,
+    where that is not the framework itself. ``external`` is for ``write_model``.
     """
 
     model: onnx.ModelProto
@@ -65,6 +66,8 @@ class Exported:
     notes: list[str] = field(default_factory=list)
     trace: Trace | None = None
     finer: Callable[[], Exported] | None = None
+    compared_with: Callable[[], str] | None = None
+    external: bool | None = None
 
 
 class Framework(ABC):

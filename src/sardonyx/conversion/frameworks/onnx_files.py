@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import onnx
-from onnx.reference import ReferenceEvaluator
-
 from sardonyx.conversion.framework import Exported, Framework
+from sardonyx.conversion.frameworks._onnx.changes import changed
+from sardonyx.conversion.frameworks._onnx.loading import checked, load
 from sardonyx.conversion.source import Form, Request, Source
-from sardonyx.errors import ConversionError
 
 __all__ = ["OnnxFiles"]
 
 
 class OnnxFiles(Framework):
-    """An ONNX file or a ModelProto."""
+    """An ONNX file or a ModelProto.
+
+    Options: ``simplify``; ``sizes`` ({"batch": 1} fixes a symbolic size, {"image": [1, 3, 224, 224]} those of an
+    input); ``dynamic_batch`` (True, or {"input": axis}: a fixed batch becomes symbolic); ``external`` (weights beside
+    the model, or all inside); ``base_dir`` (the folder of the source's external data, where it is not the file's own).
+    """
 
     key = "onnx"
     title = "ONNX"
@@ -27,14 +27,6 @@ class OnnxFiles(Framework):
         return None
 
     def export(self, source: Source, form: Form, request: Request) -> Exported:
-        model = source.object if source.path is None else onnx.load(source.path)
-        if request.opset is not None:
-            raise ConversionError("changing the opset is not there yet")
-        evaluator = ReferenceEvaluator(model)
-        names = [value.name for value in model.graph.output]
-
-        def reference(feeds: Mapping[str, Any]) -> Mapping[str, Any]:
-            results: Any = evaluator.run(names, dict(feeds))
-            return dict(zip(names, results, strict=True))
-
-        return Exported(model, reference)
+        model = load(source, request.option("base_dir"))
+        checked(model, source)
+        return changed(model, request)

@@ -1,0 +1,1 @@
+"""ONNX models as sources: read with their data, checked, and brought to another form."""
