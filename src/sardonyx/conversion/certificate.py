@@ -34,9 +34,9 @@ class OutputFigures:
     ``steps`` (quantised: at most one ``step`` apart) or ``numbers``. ``flips`` counts rows whose label, or class of the
     largest score, differs (among ``steps``: by more than a tie of neighbours). ``relative`` is the largest
     ``|source - converted| / max(|source|, r)``, with r the output's root mean square: what cancels to almost zero
-    counts by the size of its neighbours. ``ulp`` is the largest distance in representable numbers of the output's
-    type among elements of at least size r. ``decades`` counts elements by the power of ten that their relative
-    difference is below (the first entry: equal ones), ``pairs`` is a sample of elements of both sides.
+    counts by the size of its neighbours. ``ulp`` is the largest distance in representable numbers of the type that the
+    output is computed in, among elements of at least size r. ``decades`` counts elements by the power of ten that
+    their relative difference is below (the first entry: equal ones), ``pairs`` is a sample of elements of both sides.
     """
 
     name: str
@@ -99,11 +99,12 @@ class Certificate:
 
 class Measure:
     """Collects the differences of one output, call by call. ``step`` is the distance of neighbours where the output is
-    quantised."""
+    quantised; ``float64`` says that what is given in float64 is also computed in it."""
 
-    def __init__(self, name: str, step: float = 0.0) -> None:
+    def __init__(self, name: str, step: float = 0.0, float64: bool = True) -> None:
         self.name = name
         self.step = step
+        self.float64 = float64
         self._source: list[npt.NDArray[Any]] = []
         self._converted: list[npt.NDArray[Any]] = []
         self._problem = ""
@@ -153,7 +154,8 @@ class Measure:
             size = np.maximum(np.abs(np.where(np.isfinite(a), a, 0)), typical)
             relative = np.where(apart == 0, 0, apart / np.where(size == 0, 1, size))
         large = np.abs(a) >= typical
-        ulp = _ulp(a[large], b[large], ours.dtype) if ours.dtype.kind == "f" and not self.step else 0.0
+        unit = ours.dtype if self.float64 or ours.dtype != np.float64 else np.dtype(np.float32)
+        ulp = _ulp(a[large], b[large], unit) if ours.dtype.kind == "f" and not self.step else 0.0
         flips = self._flips(a, b) if scores and len(a) else 0
         per_row = apart.max(axis=1, initial=0)
         worst = tuple(

@@ -176,7 +176,7 @@ def _certified(
     else:
         samples = generated(inputs, exported.domains, exported.sizes, rows, seed)
     names = [value.name for value in session.get_outputs()]
-    measures = {name: Measure(name, exported.steps.get(name, 0.0)) for name in names}
+    measures = {name: Measure(name, exported.steps.get(name, 0.0), exported.float64) for name in names}
     types: dict[str, np.dtype[Any]] = {}
     for feeds in samples.calls:
         ours = dict(zip(names, session.run(None, feeds), strict=True))
