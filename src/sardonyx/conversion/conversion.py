@@ -236,6 +236,7 @@ def _at_splits(
 
 def _rows_apart(theirs: Any, ours: Any, allowed: float) -> Any:
     count = len(ours)
+    theirs = theirs.reshape(ours.shape) if theirs.size == ours.size else theirs
     if ours.dtype.kind != "f":
         return np.any((ours.astype(str) != theirs.astype(str)).reshape(count, -1), axis=1)
     a, b = theirs.reshape(count, -1).astype(np.float64), ours.reshape(count, -1).astype(np.float64)

@@ -98,9 +98,10 @@ def _around(values: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> npt.NDArra
     if dtype.kind != "f":
         near = np.concatenate([np.floor(unique), np.ceil(unique), np.floor(unique) - 1, np.ceil(unique) + 1])
         return np.unique(near.astype(dtype))
-    near = unique.astype(dtype)
-    low, high = dtype.type(-np.inf), dtype.type(np.inf)
-    return np.unique(np.concatenate([near, np.nextafter(near, low), np.nextafter(near, high)]))
+    with np.errstate(over="ignore"):
+        near = unique.astype(dtype)
+        near = np.concatenate([near, np.nextafter(near, dtype.type(-np.inf)), np.nextafter(near, dtype.type(np.inf))])
+    return np.unique(near[np.isfinite(near)])
 
 
 def _is_batched(inputs: Sequence[NodeArg]) -> bool:

@@ -14,6 +14,7 @@ import onnx
 from sardonyx import metadata
 from sardonyx.conversion.framework import Exported, Framework
 from sardonyx.conversion.frameworks._sklearn.answers import classes, reference
+from sardonyx.conversion.frameworks._sklearn.boosters import register
 from sardonyx.conversion.frameworks._sklearn.flow import Visit, visits
 from sardonyx.conversion.frameworks._sklearn.precision import why_double
 from sardonyx.conversion.frameworks._sklearn.ranges import domains
@@ -80,6 +81,7 @@ class ScikitLearn(Framework):
 def converted(model: Any, request: Request, notes: list[str]) -> Exported:
     """The model of an estimator that is at hand."""
     check_fitted(model)
+    register(step for _, step in everything(model))
     check_supported(model)
     model = unwrapped(model)
     called = signature(model, double=False)

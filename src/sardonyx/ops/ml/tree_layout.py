@@ -187,7 +187,8 @@ def _rounded_down(numbers: Array, dtype: np.dtype[Any]) -> Array:
 
 def _below(numbers: Array, at_most: Array, exact: Array) -> Array:
     """The largest number of a type that is below each number (NaN: there is none), given the largest at most it."""
-    result = np.where(exact, np.nextafter(at_most, at_most.dtype.type(-np.inf)), at_most)
+    with np.errstate(over="ignore"):
+        result = np.where(exact, np.nextafter(at_most, at_most.dtype.type(-np.inf)), at_most)
     result[numbers == -np.inf] = np.nan
     return result
 

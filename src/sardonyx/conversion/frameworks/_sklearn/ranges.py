@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sardonyx.conversion.framework import Domain
+from sardonyx.conversion.frameworks._sklearn.boosters import is_booster
 from sardonyx.conversion.frameworks._sklearn.flow import Visit
 from sardonyx.conversion.frameworks._sklearn.signature import Column, Signature
 from sardonyx.conversion.frameworks._sklearn.splits import thresholds
@@ -17,6 +18,7 @@ from sardonyx.conversion.frameworks._sklearn.steps import kind_of
 __all__ = ["domains"]
 
 _DOCUMENTS = 300
+_LARGEST = 1e30  # beyond are thresholds that tell missing values from all others
 _SPREAD = 2.5
 
 
@@ -66,7 +68,7 @@ def _column(column: Column, index: int, visited: list[Visit]) -> Domain | None:
             known = _known(visit.estimator, position)
             if known is None or not len(known):
                 continue
-            values = np.sort(tag.back(known[np.isfinite(known)]))
+            values = np.sort(tag.back(known[np.abs(known) < _LARGEST]))
             if not len(values):
                 continue
             if kind_of(visit.estimator) in ("OneHotEncoder", "OrdinalEncoder", "TargetEncoder"):
@@ -124,7 +126,7 @@ def _takes_missing(model: Any) -> bool:
     """Whether an estimator accepts NaN."""
     if kind_of(model) in ("SimpleImputer", "KNNImputer") and isinstance(model.missing_values, str | int):
         return False
-    if type(model).__module__.partition(".")[0] in ("xgboost", "lightgbm", "catboost"):
+    if is_booster(model):
         return True
     return bool(model.__sklearn_tags__().input_tags.allow_nan)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sardonyx.conversion.frameworks._sklearn.boosters import is_booster, parsed
 from sardonyx.conversion.frameworks._sklearn.flow import Visit
 
 __all__ = ["is_tree", "splits", "thresholds"]
@@ -43,12 +44,19 @@ def thresholds(model: Any) -> Splits:
 
 
 def _reader(model: Any) -> Callable[[Any], Splits] | None:
-    package = type(model).__module__.partition(".")[0]
+    if is_booster(model):
+        return _booster
     if hasattr(model, "tree_"):
         return _tree
     if hasattr(model, "_predictors"):
         return _histogram
-    return _BOOSTERS.get(package)
+    return None
+
+
+def _booster(model: Any) -> Splits:
+    trees = parsed(model)[0].trees
+    if trees is not None:
+        yield from ((f, v) for f, v in trees.thresholds().items() if f not in trees.categorical)
 
 
 def _tree(model: Any) -> Splits:
@@ -76,6 +84,3 @@ def _roundings(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     low = np.where(near > values, np.nextafter(near, np.float32(-np.inf)), near)
     high = np.nextafter(low, np.float32(np.inf))
     return (low.astype(np.float64) + high.astype(np.float64)) / 2
-
-
-_BOOSTERS: dict[str, Callable[[Any], Splits]] = {}

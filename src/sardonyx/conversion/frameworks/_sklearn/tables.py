@@ -21,11 +21,12 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from sardonyx.conversion.frameworks._boosters.ensemble import rounded_down
 from sardonyx.conversion.frameworks._sklearn.flow import Visit
 from sardonyx.conversion.frameworks._sklearn.votes import votes
 from sardonyx.errors import ConversionError
 
-__all__ = ["repair_trees", "rounded_down"]
+__all__ = ["repair_trees"]
 
 _ENSEMBLES = ("TreeEnsembleClassifier", "TreeEnsembleRegressor")
 
@@ -43,13 +44,6 @@ class _Tree:
     values: npt.NDArray[np.float64] | None = None
 
 
-def rounded_down(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """The largest float32 numbers that are not above: ``x <= value`` keeps its answer for every float32 x."""
-    with np.errstate(over="ignore"):
-        near: npt.NDArray[np.float32] = values.astype(np.float32)
-    return np.where(near.astype(np.float64) > values, np.nextafter(near, np.float32(-np.inf)), near)
-
-
 def repair_trees(model: onnx.ModelProto, visited: list[Visit], double: bool, notes: list[str]) -> None:
     """Thresholds, missing values and types of every ensemble in the graph."""
     known: dict[tuple[bytes, bytes], list[_Tree]] = defaultdict(list)
@@ -61,6 +55,8 @@ def repair_trees(model: onnx.ModelProto, visited: list[Visit], double: bool, not
     wide = False
     for node in [n for n in model.graph.node if n.op_type in _ENSEMBLES]:
         table = _Table(node)
+        if not any(table.knows(rows, known) for rows in table.trees()):
+            continue  # a booster's, exact as it is
         trees = []
         for rows in table.trees():
             tree = table.counterpart(rows, known)
@@ -124,6 +120,11 @@ class _Table:
         ids = np.asarray(self._values["nodes_treeids"])
         for tree in dict.fromkeys(ids.tolist()):
             yield np.flatnonzero((ids == tree) & self.inner)
+
+    def knows(self, rows: npt.NDArray[np.int64], known: dict[tuple[bytes, bytes], list[_Tree]]) -> bool:
+        """Whether a tree is one of the source's."""
+        features, left = (np.asarray(self._values[n])[rows] for n in ("nodes_featureids", "nodes_truenodeids"))
+        return _key(features, left) in known
 
     def counterpart(self, rows: npt.NDArray[np.int64], known: dict[tuple[bytes, bytes], list[_Tree]]) -> _Tree:
         """The source's tree: of those with the same features and children, the one with the closest thresholds, in the
