@@ -9,7 +9,6 @@ The cases are in tests/conversion/cases, one file per framework; a test holds th
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import re
 import sys
 import time
@@ -35,10 +34,6 @@ def with_cases() -> list[Framework]:
     """The frameworks that there are cases for, in the order of their titles."""
     found = [f for f in all_frameworks() if (CASES / f"{f.key}.py").exists()]
     return sorted(found, key=lambda framework: framework.title.lower())
-
-
-def is_installed(framework: Framework) -> bool:
-    return all(importlib.util.find_spec(name) is not None for name in framework.packages)
 
 
 def row(title: str, certificate: Certificate) -> str:
@@ -85,7 +80,7 @@ def main(wanted: list[str]) -> int:
     made = sections_of(PAGE.read_text()) if PAGE.exists() else {}
     failed = False
     for framework in with_cases():
-        if (wanted and framework.key not in wanted) or not is_installed(framework):
+        if (wanted and framework.key not in wanted) or framework.missing():
             print(f"{framework.key}: left as it is")
             continue
         made[framework.title] = section(framework)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,7 @@ CASES = Path(__file__).parent / "cases"
 def cases() -> list[Any]:
     found = []
     for framework in all_frameworks():
-        installed = all(importlib.util.find_spec(name) is not None for name in framework.packages)
-        if installed and (CASES / f"{framework.key}.py").exists():
+        if not framework.missing() and (CASES / f"{framework.key}.py").exists():
             module = importlib.import_module(f"conversion.cases.{framework.key}")
             found += [pytest.param(case, id=f"{framework.key}-{case.title}") for case in module.CASES]
     return found

@@ -98,6 +98,10 @@ class Framework(ABC):
                 f"pip install {wanted}"
             )
 
+    def missing(self) -> list[str]:
+        """What this framework needs and is not installed here, in the words of who would install it."""
+        return [pip for name, pip in self.packages.items() if importlib.util.find_spec(name) is None]
+
     def required(self, form: Form) -> Mapping[str, str]:
         """Those of ``packages`` that this form needs."""
         return self.packages

@@ -28,7 +28,7 @@ from typing import Any, TypeAlias
 
 from sardonyx.errors import CacheError
 
-__all__ = ["DiskCache", "Entry", "EntryInfo", "default_cache", "default_folder"]
+__all__ = ["DiskCache", "Entry", "EntryInfo", "check_private", "default_cache", "default_folder"]
 
 _MAGIC = b"SXCACHE1"
 _HEAD = 48
@@ -173,7 +173,7 @@ class DiskCache:
             return False
         if not stat.S_ISDIR(status.st_mode):
             raise NotADirectoryError(f"{self.folder} is not a folder")
-        _check_owner(status, self.folder)
+        check_private(status, self.folder)
         return True
 
     def _scan(self) -> Iterator[EntryInfo]:
@@ -204,7 +204,8 @@ class DiskCache:
                     path.unlink()
 
 
-def _check_owner(status: os.stat_result, path: Path) -> None:
+def check_private(status: os.stat_result, path: Path) -> None:
+    """Raises PermissionError for what another user owns or can write."""
     if not hasattr(os, "geteuid"):
         return
     if status.st_uid != os.geteuid():
@@ -222,7 +223,7 @@ def _map(path: Path) -> memoryview:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise PermissionError(f"{path} is not a regular file")
-        _check_owner(status, path)
+        check_private(status, path)
         if status.st_size < _HEAD:
             return memoryview(b"")
         return memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
