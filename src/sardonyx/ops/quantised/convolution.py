@@ -69,6 +69,8 @@ class ConvPlaces:
     def check(self, ctx: InferContext) -> None:
         """Fails where there are more numbers than one, or than one for each output channel."""
         w = ctx.input(self.w)
+        if w.shape == ():
+            ctx.fail("the weights are a scalar, expected a rank of 3 or more")
         wanted = [*((index, 1) for index in (self.x_zero, *self.numbers))]
         results = [] if w.shape is None else [(index, w.shape[0]) for index in (self.w_zero, *self.channels)]
         for index, size in [*wanted, *results]:
