@@ -21,7 +21,8 @@ def cases() -> list[Any]:
     for framework in all_frameworks():
         if not framework.missing() and (CASES / f"{framework.key}.py").exists():
             module = importlib.import_module(f"conversion.cases.{framework.key}")
-            found += [pytest.param(case, id=f"{framework.key}-{case.title}") for case in module.CASES]
+            chosen = [case for case in module.CASES if not case.heavy and case.is_installed]
+            found += [pytest.param(case, id=f"{framework.key}-{case.title}") for case in chosen]
     return found
 
 

@@ -262,7 +262,8 @@ def _first_difference(exported: Exported, samples: Samples, allowed: float) -> s
             measure.add(theirs, ours[name])
             figures = measure.figures()
             if figures.problem or figures.relative > allowed or (figures.kind == "labels" and figures.flips):
-                return f"{name}: {figures.problem or f'relative difference {figures.relative:.2g}'}"
+                layer = f"{exported.layers[name]} ({name})" if name in exported.layers else name
+                return f"{layer}: {figures.problem or f'relative difference {figures.relative:.2g}'}"
     return ""
 
 

@@ -48,10 +48,10 @@ class Exported:
     distances of neighbouring values of outputs that are quantised: one step apart is rounding. ``metadata`` goes into
     the model (keys: ``sardonyx.metadata``). ``notes`` say what had to be repaired, for people. ``trace`` gives inner
     values of the source by their names in the model, in the order in which they are computed, where the source can
-    show them. ``tolerance`` replaces the relative tolerance where the source itself computes more coarsely than
-    float32 (a reason belongs into ``notes``). ``finer`` exports once more in a wider type: asked for where the
-    certificate did not pass. ``compared_with`` says, once ``reference`` has run, what computed the source's answer,
-    where that is not the framework itself. ``external`` is for ``write_model``.
+    show them; ``layers`` are the source's own names for them. ``tolerance`` replaces the relative tolerance where the
+    source itself computes more coarsely than float32 (a reason belongs into ``notes``). ``finer`` exports once more in
+    a wider type: asked for where the certificate did not pass. ``compared_with`` says, once ``reference`` has run,
+    what computed the source's answer, where that is not the framework itself. ``external`` is for ``write_model``.
     """
 
     model: onnx.ModelProto
@@ -68,6 +68,7 @@ class Exported:
     finer: Callable[[], Exported] | None = None
     compared_with: Callable[[], str] | None = None
     external: bool | None = None
+    layers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Framework(ABC):

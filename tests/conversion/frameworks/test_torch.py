@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from onnx import numpy_helper
 
 import sardonyx
 from sardonyx.conversion import recognise
+from sardonyx.conversion.frameworks.torch import Torch
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -194,3 +197,20 @@ def test_a_missing_class_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.delitem(globals(), "Gone")
     with pytest.raises(sardonyx.ConversionError, match=r"needs a class that cannot be imported.*Gone.*\.pt2"):
         sardonyx.convert(tmp_path / "m.pt", trust=True, example_inputs=EXAMPLE)
+
+
+def test_the_first_layer_that_differs_is_named(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The conversion's weights are damaged in one layer."""
+    export = Torch.export
+
+    def damaged(*args: Any) -> Any:
+        exported = export(*args)
+        weights = next(t for t in exported.model.graph.initializer if "last.weight" in t.name)
+        weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights) * np.float32(1.1), weights.name))
+        return exported
+
+    monkeypatch.setattr(Torch, "export", damaged)
+    source = nn.Sequential(Small(), nn.Softmax(-1)).eval()
+    certificate = sardonyx.convert(source, example_inputs=EXAMPLE, rows=20).certificate
+    assert not certificate.passed
+    assert re.match(r"0\.last \(\w+\): relative difference", certificate.first_difference)

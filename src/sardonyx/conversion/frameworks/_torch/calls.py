@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import ml_dtypes
@@ -15,7 +16,7 @@ from torch.utils import _pytree as pytree
 
 from sardonyx.errors import ConversionError
 
-__all__ = ["Call", "Flat", "array_of", "taken_apart", "tensor_of"]
+__all__ = ["Call", "Flat", "array_of", "evaluating", "taken_apart", "tensor_of"]
 
 Named: TypeAlias = list[tuple[str, Any]]
 _HOW = (
@@ -85,8 +86,27 @@ class Flat(torch.nn.Module):  # type: ignore[misc]
     def forward(self, *tensors: Any) -> tuple[Any, ...]:
         args, kwargs = self._call.arguments(tensors)
         results = taken_apart(self.inner(*args, **kwargs))
-        self.given = [name for name, _ in results]
+        self.given = _distinct([name for name, _ in results], self._call.names)
         return tuple(tensor for _, tensor in results)
+
+
+@contextlib.contextmanager
+def evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """Eval mode, no gradients, one thread and one way of adding up; all as it was afterwards."""
+    modes = [(part, part.training) for part in module.modules()]
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    for part, _ in modes:
+        part.training = False  # eval() is refused by exported programs
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict)
 
 
 def taken_apart(result: Any) -> Named:
@@ -100,6 +120,18 @@ def taken_apart(result: Any) -> Named:
     if not found:
         raise ConversionError(f"the model returns {type(result).__qualname__} without any tensor in it")
     return found if len(found) > 1 or prefix == "" else [("output", found[0][1])]
+
+
+def _distinct(outputs: Sequence[str], inputs: Sequence[str]) -> list[str]:
+    """Outputs' names that no input has: ``state`` comes back as ``state_out``."""
+    taken = set(inputs)
+    found = []
+    for name in outputs:
+        while name in taken:
+            name += "_out"
+        taken.add(name)
+        found.append(name)
+    return found
 
 
 def tensor_of(array: Any) -> torch.Tensor:

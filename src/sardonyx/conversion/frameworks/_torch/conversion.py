@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,8 +11,9 @@ import torch
 from sardonyx import metadata
 from sardonyx.conversion.framework import Exported
 from sardonyx.conversion.frameworks._torch.axes import BATCH, Axes, open_axes
-from sardonyx.conversion.frameworks._torch.calls import Call, Flat, array_of, tensor_of
+from sardonyx.conversion.frameworks._torch.calls import Call, Flat, array_of, evaluating, tensor_of
 from sardonyx.conversion.frameworks._torch.exporting import Graph, exported, of_program, traced
+from sardonyx.conversion.frameworks._torch.tracing import Tracer, layers_of
 from sardonyx.conversion.source import Request
 from sardonyx.errors import ConversionError
 
@@ -41,33 +41,19 @@ def convert(model: Any, request: Request, notes: list[str]) -> Exported:
     notes += [f"{name} = {value!r} is part of the model, as in the example" for name, value in call.fixed]
     notes += [*graph.notes, *graph.axes.notes]
     floats = [t for t in (*flat.parameters(), *call.tensors) if t.is_floating_point()]
+    reference = _Reference(flat, call.names, [value.name for value in graph.model.graph.output])
+    shown = Flat(torch.export.unflatten(model), call) if isinstance(model, torch.export.ExportedProgram) else flat
+    layers = layers_of(graph.model, graph.scopes, shown.inner)
     return Exported(
         graph.model,
-        _Reference(flat, call.names, [value.name for value in graph.model.graph.output]),
+        reference,
         sizes=graph.axes.sizes,
         float64=bool(floats) and all(t.dtype == torch.float64 for t in floats),
         metadata=_metadata(flat.inner, flat.given),
         notes=notes,
+        trace=Tracer(shown, call.names, layers) if layers else None,
+        layers={value: layer for layer, values in layers.items() for value in values},
     )
-
-
-@contextlib.contextmanager
-def evaluating(module: torch.nn.Module) -> Iterator[None]:
-    """Eval mode, no gradients, one thread and one way of adding up; all as it was afterwards."""
-    modes = [(part, part.training) for part in module.modules()]
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    for part, _ in modes:
-        part.training = False  # eval() is refused by exported programs
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for part, mode in modes:
-            part.training = mode
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict)
 
 
 class _Reference:

@@ -18,11 +18,13 @@ from sardonyx.conversion.certificate import Measure
 from sardonyx.conversion.frameworks._torch.axes import BATCH, Axes, fixed_batch
 from sardonyx.conversion.frameworks._torch.calls import Flat, array_of
 from sardonyx.conversion.frameworks._torch.places import line_of, place_of, settled_sizes
+from sardonyx.conversion.frameworks._torch.tracing import scopes_of_trace
 from sardonyx.errors import ConversionError
 
 __all__ = ["Graph", "exported", "of_program", "traced"]
 
 _LOWEST, _TRACED_OPSET, _HIGHEST_TRACED = 18, 17, 20
+_BFLOAT16_OPSET = 22  # the first in which convolutions, pools and recurrent operators take it
 _METADATA = ("pkg.torch", "pkg.onnxscript", "namespace")
 _WAY_OUT = (
     "A graph holds both ways only if it is told so: use torch.where, torch.cond or torch.while_loop there, or convert "
@@ -32,13 +34,13 @@ _WAY_OUT = (
 
 @dataclass
 class Graph:
-    """A model with the source's names, the axes that it leaves open, and what had to be done for it. ``layers`` are
-    the scopes of its nodes by the nodes' first outputs."""
+    """A model with the source's names, the axes that it leaves open, and what had to be done for it. ``scopes``
+    are the layers that its nodes come from, by the nodes' first outputs."""
 
     model: onnx.ModelProto
     axes: Axes
     notes: list[str] = field(default_factory=list)
-    layers: dict[str, str] = field(default_factory=dict)
+    scopes: dict[str, str] = field(default_factory=dict)
 
 
 def exported(flat: Flat, names: Sequence[str], given: Sequence[torch.Tensor], axes: Axes, opset: int | None) -> Graph:
@@ -56,7 +58,9 @@ def exported(flat: Flat, names: Sequence[str], given: Sequence[torch.Tensor], ax
             except ConversionError:
                 axes = _without_batch(flat, given, axes)
                 program = _program(flat, axes)
-        return of_program(program, names, flat.given, axes, opset)
+        graph = of_program(program, names, flat.given, axes, opset)
+        graph.scopes = {value: scope.removeprefix("inner").removeprefix(".") for value, scope in graph.scopes.items()}
+        return graph
     except ConversionError:
         raise
     except Exception as error:
@@ -70,14 +74,17 @@ def exported(flat: Flat, names: Sequence[str], given: Sequence[torch.Tensor], ax
 
 def of_program(program: Any, inputs: Sequence[str], outputs: Sequence[str], axes: Axes, opset: int | None) -> Graph:
     """An exported program to ONNX."""
-    made = torch.onnx.export(program, dynamo=True, verbose=False, opset_version=opset)
+    coarse = any(value.dtype == torch.bfloat16 for value in (*program.state_dict.values(), *axes.tensors))
+    version = _BFLOAT16_OPSET if opset is None and coarse else opset
+    # its optimizer folds batch norms into float32 weights, whatever the convolution's type is
+    made = torch.onnx.export(program, dynamo=True, verbose=False, opset_version=version, optimize=not coarse)
     model = made.model_proto
     if opset is not None and model.opset_import[0].version != opset:
         raise ConversionError(f"torch.onnx writes opset {model.opset_import[0].version}; {opset} was asked for")
     _name_sizes(model, program, axes)
-    layers = _scopes(model)
+    scopes = _scopes(model)
     renamed = _rename(model, inputs, outputs)
-    return Graph(model, axes, layers={renamed.get(value, value): scope for value, scope in layers.items()})
+    return Graph(model, axes, scopes={renamed.get(value, value): scope for value, scope in scopes.items()})
 
 
 def traced(
@@ -128,7 +135,7 @@ def _proven(flat: Flat, names: Sequence[str], axes: Axes, opset: int | None, rea
                     f"A trace of one call answers other calls wrongly (output {name}), so it is no way round"
                 )
     note = f"traced by one call, since torch.export could not ({reason}); the trace answers other calls as the source"
-    return replace(graph, notes=[note])
+    return replace(graph, notes=[note], scopes=scopes_of_trace(graph.model, flat.inner))
 
 
 def _other_calls(axes: Axes) -> list[list[torch.Tensor]]:
@@ -195,7 +202,7 @@ def _scopes(model: onnx.ModelProto) -> dict[str, str]:
         said = {entry.key: entry.value for entry in node.metadata_props}
         names = re.findall(r"'([^']*)'", said.get("pkg.torch.onnx.name_scopes", ""))
         if len(names) > 1 and node.output:
-            scopes[node.output[0]] = names[-2].removeprefix("inner").removeprefix(".")
+            scopes[node.output[0]] = names[-2]
         _strip(node)
     for holder in (model, model.graph, *model.graph.input, *model.graph.output, *model.graph.value_info):
         _strip(holder)
