@@ -59,6 +59,8 @@ def section(framework: Framework) -> str:
     rows = []
     versions: dict[str, str] = {}
     for case in cases:
+        if not case.is_installed:
+            raise SystemExit(f"{framework.key}: {case.title} needs {', '.join(case.needs)}")
         start = time.perf_counter()
         source, settings = case.build()
         certificate = sardonyx.convert(source, **settings).certificate

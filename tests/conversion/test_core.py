@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
+import warnings
 from pathlib import Path
+from typing import Any
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 import sardonyx
-from sardonyx.conversion.certificate import Measure
+from sardonyx import metadata
+from sardonyx.conversion.certificate import Measure, default_tolerance
+from sardonyx.conversion.framework import Domain
+from sardonyx.conversion.quiet import quiet
 from sardonyx.conversion.samples import next_to_splits
+from sardonyx.conversion.tables import from_tables
 
 
 def doubling() -> onnx.ModelProto:
@@ -51,6 +60,71 @@ def test_a_wrong_option_is_named() -> None:
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     with pytest.raises(sardonyx.ConversionError, match="cannot write"):
         sardonyx.convert(doubling(), tmp_path / "no" / "m.onnx")
+
+
+def picture_model() -> onnx.ModelProto:
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 4, 4])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 48])
+    graph = helper.make_graph([helper.make_node("Flatten", ["x"], ["y"])], "g", [x], [y])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def test_classes_and_images_are_described(tmp_path: Path) -> None:
+    names = [f"class {i}" for i in range(48)]
+    (tmp_path / "names.txt").write_text("\n".join(names) + "\n")
+    image = {"mean": (0.5,), "std": (0.25,), "size": (4, 4)}
+    result = sardonyx.convert(picture_model(), classes=tmp_path / "names.txt", image=image, rows=2)
+    said = {p.key: p.value for p in result.model.metadata_props}
+    assert metadata.read(said, metadata.CLASSES) == names
+    assert metadata.read(said, metadata.IMAGE) == {"input": "x", "mean": [0.5], "std": [0.25], "size": [4, 4]}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"classes": ["a", "b"]}, "2 names for the 48 scores of output 'y'"),
+        ({"classes": "no-such-file.txt"}, "expected names, or a text file"),
+        ({"image": {"average": [1]}}, "expected some of input, size, mean"),
+        ({"image": {"size": [4]}}, r"size is \[height, width\]"),
+        ({"image": {"mean": "grey"}}, "lists of numbers"),
+        ({"image": {"input": "z"}}, "Of four axes are x"),
+    ],
+)
+def test_what_does_not_describe_the_model_is_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(sardonyx.ConversionError, match=message):
+        sardonyx.convert(picture_model(), **settings)
+
+
+def test_row_numbers_stay_within_the_table() -> None:
+    ids = helper.make_tensor_value_info("ids", TensorProto.INT64, ["n", 3])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3, 1, 2])
+    table = numpy_helper.from_array(np.arange(10, dtype=np.float32).reshape(5, 2), "table")
+    axes = numpy_helper.from_array(np.array([2]), "axes")
+    nodes = [helper.make_node("Unsqueeze", ["ids", "axes"], ["i"]), helper.make_node("Gather", ["table", "i"], ["y"])]
+    graph = helper.make_graph(nodes, "g", [ids], [y], [table, axes])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    assert from_tables(model) == {"ids": Domain(low=0, high=4)}
+    assert sardonyx.convert(model, rows=50).certificate.passed
+
+
+def test_small_floats_are_numbers() -> None:
+    measure = Measure("y")
+    near = np.array([[1.0], [2.0]], ml_dtypes.bfloat16)
+    measure.add(near, near * np.array(1.0078125, ml_dtypes.bfloat16))
+    assert measure.figures().kind == "numbers"
+    assert measure.figures().ulp == 1
+    assert default_tolerance({"y": near.dtype}, False) == pytest.approx(10 / 128)
+
+
+def test_exporters_are_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+    print("before")
+    with quiet():
+        print("printed")
+        os.write(2, b"from native code")
+        warnings.warn("warned", UserWarning, stacklevel=1)
+        logging.getLogger("exporter").error("logged")
+    os.write(2, b"after")
+    assert capfd.readouterr() == ("before\n", "after")
 
 
 def test_label_flips_and_worst_rows_are_counted() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
@@ -130,7 +131,7 @@ class Measure:
         if len({part.shape[1] for part in source}) > 1:  # sizes differ from call to call: compare element by element
             source, converted = ([part.reshape(-1, 1) for part in side] for side in (source, converted))
         theirs, ours = np.concatenate(source), np.concatenate(converted)
-        if ours.dtype.kind not in "fc" and not self.step:
+        if ours.dtype.kind != "c" and not is_float(ours.dtype) and not self.step:
             return self._labels(theirs, ours)
         return self._numbers(theirs, ours, self._source[0].ndim == 2 and theirs.shape[1] > 1)
 
@@ -155,7 +156,7 @@ class Measure:
             relative = np.where(apart == 0, 0, apart / np.where(size == 0, 1, size))
         large = np.abs(a) >= typical
         unit = ours.dtype if self.float64 or ours.dtype != np.float64 else np.dtype(np.float32)
-        ulp = _ulp(a[large], b[large], unit) if ours.dtype.kind == "f" and not self.step else 0.0
+        ulp = _ulp(a[large], b[large], unit) if is_float(ours.dtype) and not self.step else 0.0
         flips = self._flips(a, b) if scores and len(a) else 0
         per_row = apart.max(axis=1, initial=0)
         worst = tuple(
@@ -178,12 +179,18 @@ class Measure:
         return int(differ.sum())
 
 
+def is_float(dtype: np.dtype[Any]) -> bool:
+    """Whether a type holds real numbers, the small ones of ml_dtypes included."""
+    return dtype.kind == "f" or dtype.name.startswith(("bfloat", "float"))
+
+
 def default_tolerance(dtypes: Mapping[str, np.dtype[Any]], float64: bool) -> float:
     """The relative tolerance for outputs of these types: 1e-5 of float32 and 1e-12 of a model that computes in float64;
     coarser types get ten units in their last place."""
-    kinds = [d for d in dtypes.values() if d.kind == "f" or d.name.startswith(("bfloat", "float"))]
-    coarsest = max((float(np.finfo(d).eps) for d in kinds if d.kind == "f" and d.itemsize < 4), default=0.0)
-    return max(_FLOAT64 if float64 else _FLOAT32, 10 * coarsest)
+    coarsest = max(
+        (float(ml_dtypes.finfo(d).eps) for d in dtypes.values() if is_float(d) and d.itemsize < 4), default=0
+    )
+    return max(_FLOAT64 if float64 else _FLOAT32, 10 * max(coarse, default=0.0))
 
 
 def _decades(relative: npt.NDArray[Any]) -> tuple[tuple[int, int], ...]:

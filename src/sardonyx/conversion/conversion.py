@@ -18,12 +18,14 @@ import sardonyx
 from sardonyx import metadata
 from sardonyx.conversion.certificate import Certificate, Measure, Thresholds, default_tolerance
 from sardonyx.conversion.data import read_data
+from sardonyx.conversion.described import described
 from sardonyx.conversion.framework import Exported, Framework
 from sardonyx.conversion.page import page
 from sardonyx.conversion.quiet import quiet
 from sardonyx.conversion.recognition import framework_of, recognise
 from sardonyx.conversion.samples import Samples, generated, given, next_to_splits
 from sardonyx.conversion.source import Form, Request, Source, named
+from sardonyx.conversion.tables import from_tables
 from sardonyx.conversion.writing import digest, write_bytes, write_model
 from sardonyx.errors import ConversionError, SardonyxError, UntrustedSourceError
 
@@ -74,6 +76,8 @@ def convert(
     rows: int = 1000,
     seed: int = 0,
     tolerance: float | None = None,
+    classes: Any = None,
+    image: Any = None,
     on_progress: Callable[[str], None] | None = None,
     **options: Any,
 ) -> Conversion:
@@ -86,7 +90,10 @@ def convert(
     types (``rows``, ``seed``). ``factory`` makes the object that a file of weights belongs to. ``trust`` allows
     sources that can run code when read (pickles). ``opset`` asks for a version of ai.onnx, ``dynamic=False`` fixes
     the batch as in the example. ``tolerance`` is the largest relative difference that counts as equal (default 1e-5;
-    1e-12 for models that compute in float64; more for half precision). Further options are the framework's own.
+    1e-12 for models that compute in float64; more for half precision). ``classes`` (names in the order of the scores,
+    or a text file with one a line) and ``image`` (``{"mean": ..., "std": ..., "size": ...}``, see sardonyx.metadata)
+    go into the model's metadata, so that ``sardonyx run`` can read a photo and print a name. Further options are the
+    framework's own.
 
     With ``output``, writes the model there and ``NAME.certificate.json`` beside it. A certificate that did not pass
     is no exception: look at ``certificate.passed``.
@@ -103,6 +110,7 @@ def convert(
     request = Request(example_inputs, factory, opset, dynamic, trust, dict(options), say)
     say(f"exporting {form.kind} with {form.tool}")
     exported = _exported(framework, seen, form, request)
+    exported.metadata |= described(exported.model, classes, image)
     _describe(exported, seen, form, framework)
     say("comparing with the source")
     certificate = _certified(exported, seen, form, framework, data, rows, seed, tolerance)
@@ -110,6 +118,7 @@ def convert(
         say(f"exporting {form.kind} once more, in a wider type")
         with contextlib.suppress(Exception):  # not every model can be had in the wider type
             finer = exported.finer()
+            finer.metadata |= described(finer.model, classes, image)
             _describe(finer, seen, form, framework)
             certificate = _certified(finer, seen, form, framework, data, rows, seed, tolerance)
             exported = finer
@@ -174,7 +183,9 @@ def _certified(
     if data is not None:
         samples = given(inputs, named(read_data(data, inputs), tuple(v.name for v in inputs)))
     else:
-        samples = generated(inputs, exported.domains, exported.sizes, rows, seed)
+        domains = {**from_tables(exported.model), **exported.domains}
+        origin = "training" if exported.domains else "types"
+        samples = generated(inputs, domains, exported.sizes, rows, seed, origin)
     names = [value.name for value in session.get_outputs()]
     measures = {name: Measure(name, exported.steps.get(name, 0.0), exported.float64) for name in names}
     types: dict[str, np.dtype[Any]] = {}

@@ -18,7 +18,6 @@ from sardonyx.session.arguments import NodeArg
 __all__ = ["Samples", "generated", "given", "next_to_splits"]
 
 _LARGEST_BATCH = 1 << 21  # elements of one call's inputs
-_RUNS_OF_FIXED_SIZE = 4
 _DEFAULT_SIZE = 8
 _MISSING_SHARE = 0.05
 _MOST_SPLIT_ROWS = 200_000
@@ -56,13 +55,14 @@ def generated(
     sizes: Mapping[str, int],
     rows: int,
     seed: int,
+    origin: str,
 ) -> Samples:
     """Seeded random data within the domains; where there is none, of the declared type: floats standard normal,
     integers 0 and 1, strings from a few words."""
     rng = np.random.default_rng(seed)
-    origin = "training" if domains else "types"
     if not _is_batched(inputs):
-        shapes = [{v.name: _shape(v, None, sizes) for v in inputs} for _ in range(_RUNS_OF_FIXED_SIZE)]
+        varied = [{**sizes, **other} for other in _other_sizes(inputs, sizes)]
+        shapes = [{v.name: _shape(v, None, chosen) for v in inputs} for chosen in varied]
         calls = [{v.name: _drawn(rng, v, shape[v.name], domains.get(v.name)) for v in inputs} for shape in shapes]
         return Samples(calls, origin, False)
     per_row = sum(int(np.prod(_shape(v, 1, sizes))) for v in inputs)
@@ -107,6 +107,15 @@ def _around(values: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> npt.NDArra
 def _is_batched(inputs: Sequence[NodeArg]) -> bool:
     firsts = {value.shape[0] if value.shape else 0 for value in inputs}
     return len(firsts) == 1 and not isinstance(next(iter(firsts)), int)
+
+
+def _other_sizes(inputs: Sequence[NodeArg], sizes: Mapping[str, int]) -> list[dict[str, int]]:
+    """Four calls: where the first input's first axis is open, it has other sizes in two of them."""
+    first = inputs[0].shape[0] if inputs and inputs[0].shape else 0
+    if isinstance(first, int):
+        return [{}] * 4
+    usual = sizes.get(str(first), _DEFAULT_SIZE)
+    return [{str(first): size} for size in (usual, 1, usual + 3, usual)]
 
 
 def _rows_of_a_call(arrays: Arrays) -> int:
