@@ -125,7 +125,8 @@ def _shown(certificate: Certificate) -> list[object]:
 
 
 def _examples(texts: Sequence[str]) -> Any:
-    """Arrays by name, or in order: zeros for integers (every vocabulary has a 0), seeded normal numbers for floats."""
+    """Arrays by name, or in order: zeros for integers (every vocabulary has a 0), ones for masks, seeded normal numbers
+    for floats."""
     rng = np.random.default_rng(0)
     parsed = [_example(text, rng) for text in texts]
     if not parsed:
@@ -145,7 +146,7 @@ def _example(text: str, rng: np.random.Generator) -> tuple[str, Any]:
         dtype = dtypes.from_name(kind or "float32")
     except (ValueError, KeyError) as error:
         raise typer.BadParameter(f"--example {text}: expected [NAME=]SHAPE[:TYPE], such as ids=1x128:int64") from error
-    drawn = rng.standard_normal(shape) if dtype.kind in "fc" else np.zeros(shape)
+    drawn = rng.standard_normal(shape) if dtype.kind in "fc" else np.full(shape, "mask" in name)
     return name, np.asarray(drawn).astype(dtype.numpy)
 
 

@@ -187,9 +187,8 @@ def is_float(dtype: np.dtype[Any]) -> bool:
 def default_tolerance(dtypes: Mapping[str, np.dtype[Any]], float64: bool) -> float:
     """The relative tolerance for outputs of these types: 1e-5 of float32 and 1e-12 of a model that computes in float64;
     coarser types get ten units in their last place."""
-    coarsest = max(
-        (float(ml_dtypes.finfo(d).eps) for d in dtypes.values() if is_float(d) and d.itemsize < 4), default=0
-    )
+    finfo: Any = ml_dtypes.finfo
+    coarse = [float(finfo(dtype).eps) for dtype in dtypes.values() if is_float(dtype) and dtype.itemsize < 4]
     return max(_FLOAT64 if float64 else _FLOAT32, 10 * max(coarse, default=0.0))
 
 

@@ -184,7 +184,7 @@ def _certified(
         samples = given(inputs, named(read_data(data, inputs), tuple(v.name for v in inputs)))
     else:
         domains = {**from_tables(exported.model), **exported.domains}
-        origin = "training" if exported.domains else "types"
+        origin = "training" if any(not domain.padding for domain in exported.domains.values()) else "types"
         samples = generated(inputs, domains, exported.sizes, rows, seed, origin)
     names = [value.name for value in session.get_outputs()]
     measures = {name: Measure(name, exported.steps.get(name, 0.0), exported.float64) for name in names}

@@ -29,12 +29,14 @@ class Domain:
     ``low`` and ``high`` (broadcast against one row) bound numbers; ``points`` are values that matter, per column or,
     with one entry, for all columns alike: categories of a string column, split points of trees. ``missing`` puts NaN
     (or, among strings, the empty one) into a few places.
+    ``padding`` makes a mask of it: in each row ones, at least one, and then zeros.
     """
 
     low: npt.ArrayLike | None = None
     high: npt.ArrayLike | None = None
     points: Sequence[npt.NDArray[Any]] = ()
     missing: bool = False
+    padding: bool = False
 
 
 @dataclass

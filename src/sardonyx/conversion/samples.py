@@ -154,6 +154,8 @@ def _element_type(value: NodeArg) -> dtypes.DType:
 def _drawn(rng: np.random.Generator, value: NodeArg, shape: tuple[int, ...], domain: Domain | None) -> npt.NDArray[Any]:
     dtype = _element_type(value)
     domain = domain or Domain()
+    if domain.padding and shape:
+        return np.asarray(np.arange(shape[-1]) < rng.integers(1, shape[-1] + 1, (*shape[:-1], 1))).astype(dtype.numpy)
     if dtype.kind == "s":
         drawn = _from_points(rng, shape, domain.points or [np.asarray(_WORDS, object)]).astype(object)
     elif dtype.kind == "b":

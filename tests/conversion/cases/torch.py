@@ -116,7 +116,15 @@ def bert(base: bool) -> Callable[[], Built]:
         if base:
             return seeded(lambda: BertModel(BertConfig())), _sentence(16)
         labels = {0: "negative", 1: "neutral", 2: "positive"}
-        small = BertConfig(500, 64, 2, 4, 128, max_position_embeddings=64, id2label=labels)
+        small = BertConfig(
+            vocab_size=500,
+            hidden_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            intermediate_size=128,
+            max_position_embeddings=64,
+            id2label=labels,
+        )
         return seeded(lambda: BertForSequenceClassification(small)), _sentence(16)
 
     return build

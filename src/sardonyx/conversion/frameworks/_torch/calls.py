@@ -74,18 +74,20 @@ class Call:
 
 
 class Flat(torch.nn.Module):  # type: ignore[misc]
-    """A module called with tensors only, which gives a tuple of tensors only; ``given`` are its outputs' names as of
-    the last call."""
+    """A module called with tensors only, which gives a tuple of tensors only. ``given`` are its outputs' names as of
+    the last call, ``dropped`` what it gave besides tensors."""
 
     def __init__(self, inner: Any, call: Call) -> None:
         super().__init__()
         self.inner = inner
         self._call = call
         self.given: list[str] = []
+        self.dropped: Named = []
 
     def forward(self, *tensors: Any) -> tuple[Any, ...]:
         args, kwargs = self._call.arguments(tensors)
-        results = taken_apart(self.inner(*args, **kwargs))
+        self.dropped = []
+        results = taken_apart(self.inner(*args, **kwargs), self.dropped)
         self.given = _distinct([name for name, _ in results], self._call.names)
         return tuple(tensor for _, tensor in results)
 
@@ -109,14 +111,14 @@ def evaluating(module: torch.nn.Module) -> Iterator[None]:
         torch.use_deterministic_algorithms(strict)
 
 
-def taken_apart(result: Any) -> Named:
+def taken_apart(result: Any, others: Named | None = None) -> Named:
     """The tensors in a result with their names: keys and fields, ``output`` for a single one, ``output_0`` ... for a
-    sequence's. None and what is no tensor drop out."""
+    sequence's. None drops out, and what holds no tensors goes to ``others``."""
     if isinstance(result, torch.Tensor):
         return [("output", result)]
     found: Named = []
     prefix = "" if _fields(result) is not None else "output"
-    _skeleton(result, prefix, found, [])
+    _skeleton(result, prefix, found, [] if others is None else others)
     if not found:
         raise ConversionError(f"the model returns {type(result).__qualname__} without any tensor in it")
     return found if len(found) > 1 or prefix == "" else [("output", found[0][1])]

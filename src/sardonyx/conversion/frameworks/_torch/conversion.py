@@ -9,10 +9,11 @@ from typing import Any
 import torch
 
 from sardonyx import metadata
-from sardonyx.conversion.framework import Exported
+from sardonyx.conversion.framework import Domain, Exported
 from sardonyx.conversion.frameworks._torch.axes import BATCH, Axes, open_axes
 from sardonyx.conversion.frameworks._torch.calls import Call, Flat, array_of, evaluating, tensor_of
 from sardonyx.conversion.frameworks._torch.exporting import Graph, exported, of_program, traced
+from sardonyx.conversion.frameworks._torch.places import place_of
 from sardonyx.conversion.frameworks._torch.tracing import Tracer, layers_of
 from sardonyx.conversion.source import Request
 from sardonyx.errors import ConversionError
@@ -37,7 +38,7 @@ def convert(model: Any, request: Request, notes: list[str]) -> Exported:
         call = Call.of(model, request.example_inputs)
         flat = Flat(model, call)
         with evaluating(flat):
-            graph = _of_module(model, flat, call, request, wanted)
+            graph = _of_module(model, flat, call, request, wanted, notes)
     notes += [f"{name} = {value!r} is part of the model, as in the example" for name, value in call.fixed]
     notes += [*graph.notes, *graph.axes.notes]
     floats = [t for t in (*flat.parameters(), *call.tensors) if t.is_floating_point()]
@@ -47,6 +48,7 @@ def convert(model: Any, request: Request, notes: list[str]) -> Exported:
     return Exported(
         graph.model,
         reference,
+        domains=_domains(call),
         sizes=graph.axes.sizes,
         float64=bool(floats) and all(t.dtype == torch.float64 for t in floats),
         metadata=_metadata(flat.inner, flat.given),
@@ -68,7 +70,9 @@ class _Reference:
         return dict(zip(self._outputs, map(array_of, results), strict=True))
 
 
-def _of_module(model: Any, flat: Flat, call: Call, request: Request, wanted: Mapping[str, Any]) -> Graph:
+def _of_module(
+    model: Any, flat: Flat, call: Call, request: Request, wanted: Mapping[str, Any], notes: list[str]
+) -> Graph:
     given = [tensor.detach().cpu() for tensor in call.tensors]
     before = [(name, buffer, buffer.clone()) for name, buffer in flat.inner.named_buffers()]
     try:
@@ -76,8 +80,9 @@ def _of_module(model: Any, flat: Flat, call: Call, request: Request, wanted: Map
     except ConversionError:
         raise
     except Exception as error:
-        raise ConversionError(f"the model cannot be called with the example inputs: {error}") from error
+        raise ConversionError(f"the model cannot be called with the example inputs, {place_of(error)}") from error
     _refuse_state(before)
+    notes += [f"{name} ({type(value).__name__}) is no output: it is no tensor" for name, value in flat.dropped]
     outputs = list(flat.given)
     axes = open_axes(flat, call.names, given, request.dynamic, wanted)
     if not isinstance(model, torch.jit.ScriptModule):
@@ -133,6 +138,12 @@ def _axes_of(program: Any, call: Call, wanted: Mapping[str, Any], notes: list[st
     if not any(names):
         notes.append("every size is fixed: the program was exported without dynamic_shapes")
     return Axes(call.tensors, names)
+
+
+def _domains(call: Call) -> dict[str, Domain]:
+    """Masks of padding, by their names: a row that is nothing but padding has no answer."""
+    pairs = zip(call.names, call.tensors, strict=True)
+    return {n: Domain(padding=True) for n, t in pairs if "mask" in n and t.ndim == 2 and not t.is_floating_point()}
 
 
 def _metadata(module: Any, outputs: list[str]) -> dict[str, str]:

@@ -41,7 +41,7 @@ class Tracer:
         return {
             name: value
             for name, value in found.items()
-            if all(calls[layer] + 1 == len(names) for layer, names in self._values.items() if name in names)
+            if all(calls.get(layer, -1) + 1 == len(names) for layer, names in self._values.items() if name in names)
         }
 
 
