@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sardonyx.conversion.framework import Exported, Framework
+from sardonyx.conversion.frameworks._matlab.recognition import is_from_matlab
 from sardonyx.conversion.frameworks._onnx.changes import changed
 from sardonyx.conversion.frameworks._onnx.loading import checked, load
 from sardonyx.conversion.source import Form, Request, Source
@@ -22,6 +23,8 @@ class OnnxFiles(Framework):
     title = "ONNX"
 
     def sees(self, source: Source) -> Form | None:
+        if is_from_matlab(source):
+            return None
         if source.is_a("onnx.ModelProto") or (source.is_file and source.suffix == ".onnx"):
             return Form(self.key, "an ONNX model", "onnx")
         return None

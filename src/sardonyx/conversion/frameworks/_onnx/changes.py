@@ -23,17 +23,29 @@ _OTHER_SIZES = 3
 _QUIET = 3
 
 
-def changed(model: onnx.ModelProto, request: Request) -> Exported:
-    """A model that the reader accepts, in the form that was asked for; its reference is the model as it is now."""
+def changed(
+    model: onnx.ModelProto,
+    request: Request,
+    original: onnx.ModelProto | None = None,
+    batch: Mapping[str, int] | None = None,
+) -> Exported:
+    """A model that the reader accepts, in the form that was asked for; its reference is the model as it is now, or the
+    ``original`` that it was repaired from. ``batch`` says where the inputs have one that should become symbolic, if
+    that is possible."""
     wanted = {name: request.option(name) for name in ("sizes", "dynamic_batch", "simplify", "external")}
     if wanted["sizes"] is not None and not isinstance(wanted["sizes"], Mapping):
         raise ConversionError(f"sizes={wanted['sizes']!r}: expected a map such as {{'batch': 1}}")
-    reference: Any = Reference(model)
-    engine, notes = reference.engine, []
+    reference: Any = Reference(model) if original is None else Reference(original, model)
+    engine = reference.engine
+    notes: list[str] = []
     made = onnx.ModelProto()
     made.CopyFrom(model)
-    if wanted["dynamic_batch"]:
-        opened = _opened(made, wanted["dynamic_batch"])
+    axes = wanted["dynamic_batch"]
+    if axes is None and batch:
+        made, opened = _opened_if_possible(made, batch, notes)
+    else:
+        opened = _opened(made, axes) if axes else None
+    if axes or opened is not None:
         if opened is None:
             notes.append("no input fixes the batch; it was symbolic already")
         else:
@@ -54,9 +66,21 @@ def changed(model: onnx.ModelProto, request: Request) -> Exported:
 
 def _opened(model: onnx.ModelProto, axes: bool | Mapping[str, int]) -> OpenBatch | None:
     opened = open_batch(model, axes if isinstance(axes, Mapping) else None)
-    if opened is not None:
+    if opened is not None and not opened.certain:
         _try_other_sizes(model, opened)
     return opened
+
+
+def _opened_if_possible(
+    model: onnx.ModelProto, axes: Mapping[str, int], notes: list[str]
+) -> tuple[onnx.ModelProto, OpenBatch | None]:
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    try:
+        return made, _opened(made, axes)
+    except ConversionError as error:
+        notes.append(f"the batch stays as the file fixes it: {error}")
+        return model, None
 
 
 def _try_other_sizes(model: onnx.ModelProto, opened: OpenBatch) -> None:

@@ -30,19 +30,19 @@ _MOST_WEIGHTS = 1 << 20
 
 
 class Reference:
-    """The model as it was given, run by the first engine that can: ONNX Runtime, onnx.reference (both also try what
-    onnx.version_converter makes of a very old model), or sardonyx without optimisation. ``about`` is added to what
-    ``engine`` says."""
+    """The model as it was given, run by the first engine that can: ONNX Runtime, onnx.reference (both on what
+    onnx.version_converter makes of a very old model), or sardonyx without optimisation. ``repaired`` is run where
+    nobody else runs a model that contradicts itself."""
 
-    def __init__(self, model: onnx.ModelProto, about: str = "") -> None:
+    def __init__(self, model: onnx.ModelProto, repaired: onnx.ModelProto | None = None) -> None:
         self._model = model
-        self._about = about
+        self._repaired = repaired
         self._names = [value.name for value in model.graph.output]
         self._chosen: tuple[str, Run] | None = None
 
     def __call__(self, feeds: Feeds) -> dict[str, Any]:
         if self._chosen is not None:
-            return dict(zip(self._names, self._chosen[1](feeds), strict=True))
+            return self._named(self._chosen[1](feeds))
         failures = []
         for engine, make in self._candidates():
             try:
@@ -52,33 +52,51 @@ class Reference:
                 failures.append(f"{engine}: {_first_line(error)}")
                 continue
             self._chosen = engine, run
-            return dict(zip(self._names, results, strict=True))
+            return self._named(results)
         raise ConversionError(f"nothing can run the model as it was given: {'; '.join(failures)}")
+
+    def _named(self, results: Sequence[Any]) -> dict[str, Any]:
+        found = dict(zip(self._names, results, strict=True))
+        for value in self._repaired.graph.output if self._repaired is not None else ():
+            if value.type.tensor_type.HasField("shape"):
+                found[value.name] = _of_rank(found[value.name], len(value.type.tensor_type.shape.dim))
+        return found
 
     def engine(self) -> str:
         """Who computed the answers."""
-        return (self._chosen[0] if self._chosen else "nobody") + self._about
+        return self._chosen[0] if self._chosen else "nobody"
 
     def _candidates(self) -> list[tuple[str, Callable[[], Run]]]:
-        models = [("", self._model)]
-        if opset_of(self._model) < _OLDEST_ELSEWHERE and (newer := _newer(self._model)) is not None:
-            models.append((" on what onnx.version_converter made of it", newer))
+        given = [("", self._model)]
+        if self._repaired is not None:
+            given.append((" on the repaired model, which no engine here runs as it was given", self._repaired))
+        models = [_for_others(how, model) for how, model in given]
         found: list[tuple[str, Callable[[], Run]]] = []
         if importlib.util.find_spec("onnxruntime") is not None:
-            found += [
-                (f"ONNX Runtime {metadata.version('onnxruntime')}{how}", partial(_onnxruntime, m)) for how, m in models
-            ]
+            name = f"ONNX Runtime {metadata.version('onnxruntime')}"
+            found += [(name + how, partial(_onnxruntime, model)) for how, model in models if model is not None]
         if sum(int(np.prod(tensor.dims)) for tensor in self._model.graph.initializer) <= _MOST_WEIGHTS:
-            found += [(f"onnx.reference {onnx.__version__}{how}", partial(_plain, m, self._names)) for how, m in models]
-        how = "on the model as it was given, without optimisation"
-        return [*found, (f"sardonyx {sardonyx.__version__} {how}", partial(_own, self._model))]
+            name = f"onnx.reference {onnx.__version__}"
+            found += [(name + how, partial(_plain, m, self._names)) for how, m in models if m is not None]
+        name = f"sardonyx {sardonyx.__version__} without optimisation"
+        return [*found, *((name + how, partial(_own, model)) for how, model in given)]
 
 
-def _newer(model: onnx.ModelProto) -> onnx.ModelProto | None:
+def _of_rank(result: Any, rank: int) -> Any:
+    """Without the axes of one element that a repair took away."""
+    while np.ndim(result) > rank and 1 in np.shape(result):
+        result = np.squeeze(result, np.shape(result).index(1))
+    return result
+
+
+def _for_others(how: str, model: onnx.ModelProto) -> tuple[str, onnx.ModelProto | None]:
+    """A model as others can take it: the meaning of very old operator sets is known to the converter alone."""
+    if opset_of(model) >= _OLDEST_ELSEWHERE:
+        return how, model
     try:
-        return onnx.version_converter.convert_version(model, 8)
+        return f" (opset 8 by onnx.version_converter){how}", onnx.version_converter.convert_version(model, 8)
     except Exception:  # no adapter: other candidates answer
-        return None
+        return how, None
 
 
 def _onnxruntime(model: onnx.ModelProto) -> Run:

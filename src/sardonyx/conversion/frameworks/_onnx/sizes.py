@@ -19,6 +19,7 @@ from sardonyx.tools.symbolic_shape_infer import SymbolicShapeInference
 __all__ = ["OpenBatch", "fix_sizes", "open_batch"]
 
 _NAME = "batch"
+_UNKNOWN = "unk__"
 _MOST_REWRITES = 500
 _RECURRENT = ("LSTM", "GRU", "RNN")
 
@@ -55,11 +56,13 @@ def fix_sizes(model: onnx.ModelProto, sizes: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class OpenBatch:
-    """Where the batch is, by input and by output, and the number that the source fixes it at."""
+    """Where the batch is, by input and by output, and the number that the source fixes it at. ``certain`` says that the
+    sizes of all values are known, and that no node takes the batch and loses it."""
 
     size: int
     inputs: Mapping[str, int]
     outputs: Mapping[str, int]
+    certain: bool
 
     def in_parts(self, run: Run) -> Run:
         """The source's answers for any batch: run with its own batch, as often as needed, the last part filled up
@@ -104,8 +107,7 @@ def open_batch(model: onnx.ModelProto, axes: Mapping[str, int] | None = None) ->
         shapes = _inferred(model)
         if not any(_open_shape(model, node, size, inputs, fixed, shapes) for node in list(model.graph.node)):
             break
-    outputs = _outputs(model, shapes)
-    return OpenBatch(size, inputs, outputs)
+    return OpenBatch(size, inputs, _outputs(model, shapes), _is_certain(model, shapes))
 
 
 def _fixed_batch(model: onnx.ModelProto, axes: Mapping[str, int] | None) -> tuple[int, dict[str, int]]:
@@ -272,6 +274,17 @@ def _outputs(model: onnx.ModelProto, shapes: Shapes) -> dict[str, int]:
     if not found:
         raise ConversionError(f"the batch cannot be made symbolic: {_where_lost(model, shapes)}")
     return found
+
+
+def _is_certain(model: onnx.ModelProto, shapes: Shapes) -> bool:
+    for node in model.graph.node:
+        made = [shapes.get(name) for name in node.output if name]
+        if any(shape is None or any(_UNKNOWN in str(size) for size in shape) for shape in made):
+            return False
+        takes = any(_has_batch(shapes.get(name)) for name in node.input)
+        if takes and node.op_type != "Shape" and not any(map(_has_batch, made)):
+            return False
+    return True
 
 
 def _where_lost(model: onnx.ModelProto, shapes: Shapes) -> str:

@@ -1,0 +1,1 @@
+"""What MATLAB's exporter writes, and what has to be repaired in it."""
