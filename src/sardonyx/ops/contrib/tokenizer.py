@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -13,6 +12,8 @@ import numpy.typing as npt
 from sardonyx.graph.info import TensorInfo
 from sardonyx.ops.base import InferContext, Op
 from sardonyx.ops.registry import op
+from sardonyx.ops.text.automaton import Automaton
+from sardonyx.ops.text.patterns import translated
 
 __all__ = ["Tokenizer"]
 
@@ -23,9 +24,10 @@ START, END = "\x02", "\x03"
 class Tokenizer(Op):
     """Splits strings of shape (c) or (n, c) into tokens: (..., longest), filled up with ``pad_value``.
 
-    Tokens are the matches of ``tokenexp``, or what lies between the ``separators`` (regular expressions; one empty
-    separator splits into characters); those shorter than ``mincharnum`` characters are dropped. ``mark`` puts tokens
-    of U+0002 and U+0003 around each string's. Source: the operator's documentation in ONNX Runtime.
+    Tokens are the longest matches of ``tokenexp``, or what lies between the ``separators`` (regular expressions of RE2,
+    applied one after the other; one empty separator splits into characters); those shorter than ``mincharnum``
+    characters are dropped. ``mark`` puts tokens of U+0002 and U+0003 around each string's. Source: the operator's
+    documentation in ONNX Runtime.
     """
 
     mark: int
@@ -40,7 +42,7 @@ class Tokenizer(Op):
             ctx.fail("either tokenexp or separators must be given")
         try:
             self._split  # noqa: B018  # the expressions are compiled once, here
-        except re.error as error:
+        except ValueError as error:
             ctx.fail(f"not a regular expression: {error}")
         if text.shape is None:
             return (TensorInfo(text.dtype),)
@@ -67,11 +69,22 @@ class Tokenizer(Op):
     @cached_property
     def _split(self) -> Callable[[str], list[str]]:
         if self.tokenexp is not None:
-            pattern = re.compile(self.tokenexp)
-            if not pattern.groups:
-                return pattern.findall
-            return lambda text: [match.group(0) for match in pattern.finditer(text)]
+            tokens = Automaton(translated(self.tokenexp))
+            return lambda text: [text[begin:end] for begin, end in tokens.matches(text)]
         if self.separators == ("",):
             return list
-        pattern = re.compile("|".join(f"(?:{one})" for one in self.separators))
-        return lambda text: [token for token in pattern.split(text) if token]
+        separators = [Automaton(translated(one)) for one in self.separators]
+
+        def split(text: str) -> list[str]:
+            parts = [text]
+            for separator in separators:  # one after the other, as given
+                parts = [piece for part in parts for piece in _between(part, separator.matches(part))]
+            return parts
+
+        return split
+
+
+def _between(text: str, matches: Sequence[tuple[int, int]]) -> list[str]:
+    """What lies between the matches, without empty stretches."""
+    ends, begins = [0, *(end for _, end in matches)], [*(begin for begin, _ in matches), len(text)]
+    return [text[end:begin] for end, begin in zip(ends, begins, strict=True) if begin > end]

@@ -3,7 +3,7 @@
 The tree of an expression becomes a nondeterministic automaton (Thompson's construction). Sets of its positions are the
 states of a deterministic one, which are made as texts lead to them and kept as long as there are few (Cox, "Regular
 Expression Matching Can Be Simple And Fast", 2007; so does RE2). Groups remember nothing, and lazy repetition is
-repetition: only whole texts are matched.
+repetition: whole texts are matched, or the longest stretches.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ class _State:
     positions: frozenset[int]
     before: int
     moves: dict[str, _State] = field(default_factory=dict)
+    accepts: dict[int, bool] = field(default_factory=dict)
 
 
 class Automaton:
@@ -85,18 +86,48 @@ class Automaton:
             raise ValueError(str(error)) from error
         except RecursionError:
             raise ValueError("it is nested too deep") from None
-        self._start = _State(frozenset((first,)), _EDGE)
+        self._starts = [_State(frozenset((first,)), before) for before in (_EDGE, _NEWLINE, _WORD, _OTHER)]
         self._states: dict[tuple[frozenset[int], int], _State] = {}
         self._kept = 0
 
     def fullmatch(self, text: str) -> bool:
         """Whether the whole text matches."""
-        state = self._start
+        state = self._starts[_EDGE]
         for letter in text:
             state = state.moves.get(letter) or self._move(state, letter)
             if not state.positions:
                 return False
         return self._accept in self._reached(state, _EDGE)
+
+    def matches(self, text: str) -> list[tuple[int, int]]:
+        """Beginnings and ends of the matches: the leftmost, of those the longest, then behind it; empty ones are left
+        out. Takes time in proportion to the text and to the longest stretch that a match is tried on."""
+        found, begin = [], 0
+        while begin < len(text):
+            end = self._longest(text, begin)
+            if end > begin:
+                found.append((begin, end))
+            begin = max(end, begin + 1)
+        return found
+
+    def _longest(self, text: str, begin: int) -> int:
+        """The end of the longest match that begins here; ``begin`` where there is none."""
+        state = self._starts[_kind(text[begin - 1]) if begin else _EDGE]
+        longest = begin
+        for place in range(begin, len(text)):
+            state = state.moves.get(text[place]) or self._move(state, text[place])
+            if not state.positions:
+                break
+            after = _kind(text[place + 1]) if place + 1 < len(text) else _EDGE
+            if self._accepts(state, after):
+                longest = place + 1
+        return longest
+
+    def _accepts(self, state: _State, after: int) -> bool:
+        known = state.accepts.get(after)
+        if known is None:
+            known = state.accepts[after] = self._accept in self._reached(state, after)
+        return known
 
     def _move(self, state: _State, letter: str) -> _State:
         after, code = _kind(letter), ord(letter)
@@ -108,7 +139,8 @@ class Automaton:
         key = frozenset(reached), after
         if self._kept > _KEPT:
             self._states, self._kept = {}, 0
-            self._start.moves = {}
+            for start in self._starts:
+                start.moves = {}
         found = self._states.get(key)
         if found is None:
             found = self._states[key] = _State(*key)
