@@ -185,7 +185,7 @@ def _certified(
     else:
         domains = {**from_tables(exported.model), **exported.domains}
         origin = "training" if any(not domain.padding for domain in exported.domains.values()) else "types"
-        samples = generated(inputs, domains, exported.sizes, rows, seed, origin)
+        samples = generated(inputs, domains, exported.sizes, rows, seed, origin, exported.other_sizes)
     names = [value.name for value in session.get_outputs()]
     measures = {name: Measure(name, exported.steps.get(name, 0.0), exported.float64) for name in names}
     types: dict[str, np.dtype[Any]] = {}

@@ -46,7 +46,8 @@ class Exported:
     ``reference`` is the source's own answer: arrays by the model's output names for arrays by its input names.
     ``domains`` say what the inputs may hold. ``splits`` are, per input, the values that each column is compared with
     (for tree ensembles, in float64): the certificate looks at and next to every one. ``float64`` says that the source
-    computes in float64 *and* the model does too. ``sizes`` suggests sizes for symbolic axes. ``steps`` are the
+    computes in float64 *and* the model does too. ``sizes`` suggests sizes for symbolic axes,
+    ``other_sizes`` different ones for one row that shows that they are open. ``steps`` are the
     distances of neighbouring values of outputs that are quantised: one step apart is rounding. ``metadata`` goes into
     the model (keys: ``sardonyx.metadata``). ``notes`` say what had to be repaired, for people. ``trace`` gives inner
     values of the source by their names in the model, in the order in which they are computed, where the source can
@@ -61,6 +62,7 @@ class Exported:
     domains: Mapping[str, Domain] = field(default_factory=dict)
     splits: Mapping[str, Sequence[npt.NDArray[np.float64]]] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
+    other_sizes: Mapping[str, int] = field(default_factory=dict)
     steps: Mapping[str, float] = field(default_factory=dict)
     float64: bool = False
     tolerance: float | None = None

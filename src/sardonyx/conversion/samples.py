@@ -56,9 +56,10 @@ def generated(
     rows: int,
     seed: int,
     origin: str,
+    other_sizes: Mapping[str, int] | None = None,
 ) -> Samples:
     """Seeded random data within the domains; where there is none, of the declared type: floats standard normal,
-    integers 0 and 1, strings from a few words."""
+    integers 0 and 1, strings from a few words. With ``other_sizes``, one more row has those."""
     rng = np.random.default_rng(seed)
     if not _is_batched(inputs):
         varied = [{**sizes, **other} for other in _other_sizes(inputs, sizes)]
@@ -68,7 +69,11 @@ def generated(
     per_row = sum(int(np.prod(_shape(v, 1, sizes))) for v in inputs)
     rows = max(2, min(rows, _LARGEST_BATCH * 4 // max(per_row, 1)))
     arrays = {v.name: _drawn(rng, v, _shape(v, rows, sizes), domains.get(v.name)) for v in inputs}
-    return Samples(list(_split(arrays, _rows_of_a_call(arrays))), origin, True)
+    calls = list(_split(arrays, _rows_of_a_call(arrays)))
+    if other_sizes:
+        other = {v.name: _drawn(rng, v, _shape(v, 1, other_sizes), domains.get(v.name)) for v in inputs}
+        calls.insert(0, other)
+    return Samples(calls, origin, True)
 
 
 def next_to_splits(

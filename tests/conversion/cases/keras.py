@@ -121,6 +121,41 @@ def masked() -> Any:
     return keras.Model(ids, L.Dense(2, "softmax")(L.LSTM(16)(L.Embedding(200, 16, mask_zero=True)(ids))))
 
 
+def columns() -> Any:
+    """A table of strings, codes and numbers, each with its preprocessing inside of the model."""
+    colour = keras.Input((1,), dtype="string", name="colour")
+    code = keras.Input((2,), dtype="int64", name="code")
+    amount, age = keras.Input((4,), name="amount"), keras.Input((1,), name="age")
+    scaled = L.Normalization()
+    scaled.adapt(np.random.default_rng(0).normal(40, 9, (100, 4)))
+    parts = [
+        L.StringLookup(vocabulary=["red", "green", "blue"], output_mode="one_hot")(colour),
+        L.IntegerLookup(vocabulary=[3, 17, 400], output_mode="multi_hot")(code),
+        scaled(amount),
+        L.CategoryEncoding(4, output_mode="one_hot")(L.Discretization([-0.5, 0.0, 0.5])(age)),
+    ]
+    scores = L.Dense(3, "softmax")(L.Dense(16, "relu")(L.Concatenate()(parts)))
+    label = L.StringLookup(vocabulary=["low", "middle", "high"], num_oov_indices=0, invert=True)
+    outputs = {"scores": scores, "label": label(keras.ops.argmax(scores, -1))}
+    return keras.Model([colour, code, amount, age], outputs)
+
+
+def pictures() -> Any:
+    layers = [
+        L.CenterCrop(30, 40),
+        L.Resizing(24, 24),
+        L.Rescaling(1 / 127.5, offset=-1),
+        L.Conv2D(16, 3, strides=2, activation="gelu"),
+        L.Conv2D(32, 3, groups=4, padding="same"),
+        L.GroupNormalization(8),
+        L.Activation("mish"),
+        L.UpSampling2D(2, interpolation="bilinear"),
+        L.GlobalAveragePooling2D(),
+        L.Dense(5, "softmax"),
+    ]
+    return keras.Sequential([keras.Input((33, 47, 3)), *layers])
+
+
 def custom() -> Any:
     @keras.saving.register_keras_serializable("cases")
     class Gated(keras.layers.Layer):
@@ -151,6 +186,8 @@ CASES = [
     Case("separable, depthwise and transposed convolution", built(separable)),
     Case("text: Embedding, Conv1D", built(text)),
     Case("text: masked LSTM", built(masked)),
+    Case("strings, codes and numbers: lookups, Normalization, Discretization", built(columns)),
+    Case("pictures: CenterCrop, Resizing, Rescaling, grouped convolution", built(pictures)),
     Case("custom layer", built(custom)),
     Case("mixed precision (float16)", built(mixed)),
 ]

@@ -31,6 +31,17 @@ def small(*layers: Any, shape: tuple[int | None, ...] = (6,)) -> Any:
     return keras.Sequential([keras.Input(shape), *layers, L.Dense(3, "softmax")])
 
 
+class Operation(L.Layer):  # type: ignore[misc, name-defined]
+    """A function as a layer."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function = function
+
+    def call(self, x: Any) -> Any:
+        return self.function(x)
+
+
 def shapes(result: sardonyx.Conversion) -> list[list[Any]]:
     session = result.session()
     return [list(value.shape) for value in (*session.get_inputs(), *session.get_outputs())]
@@ -64,6 +75,50 @@ def test_gelu_is_written_with_erf() -> None:
     assert result.certificate.passed
     assert any("Erfc" in note for note in result.certificate.notes)
     assert "Erf" in {node.op_type for node in result.model.graph.node}
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "note"),
+    [
+        (lambda: L.Conv2D(4, 3, groups=2), (6, 6, 4), ""),
+        (lambda: Operation(lambda x: keras.ops.argmax(x, -1)), (4, 3), "sign of -0"),
+        (lambda: L.Discretization([-0.5, 0.0, 1.0]), (4,), "Bucketize"),
+        (lambda: Operation(lambda x: keras.ops.searchsorted(keras.ops.linspace(-1.0, 1.0, 6), x[0])), (9,), "Bound"),
+        (lambda: Operation(lambda x: keras.ops.searchsorted(keras.ops.sort(x[0]), x[0], "right")), (5,), "Bound"),
+        (lambda: L.Resizing(7, 5, "nearest"), (4, 6, 1), "sizes"),
+        (lambda: L.Resizing(7, 5, "bicubic"), (4, 6, 2), "1024 places"),
+        (lambda: Operation(lambda x: keras.ops.expm1(keras.ops.log1p(keras.ops.abs(x)))), (4,), "Expm1"),
+    ],
+)
+def test_what_tf2onnx_gets_wrong_or_does_not_know(layer: Any, shape: tuple[int, ...], note: str) -> None:
+    certificate = sardonyx.convert(keras.Sequential([keras.Input(shape), layer()]), rows=50).certificate
+    assert certificate.passed, certificate.plain()
+    assert any(note in text for text in [*certificate.notes, ""])
+
+
+def test_argmax_of_signed_zeros_is_the_sources() -> None:
+    model = keras.Sequential([keras.Input((3,)), Operation(lambda x: keras.ops.argmax(x, -1))])
+    x = np.array([[-0.0, 0.0, -0.0], [0.0, -0.0, 0.0], [-1.0, -0.0, 0.0], [np.inf, 1, np.inf]], np.float32)
+    assert sardonyx.convert(model, data=x).certificate.passed
+
+
+@pytest.mark.parametrize("mode", ["int", "one_hot", "multi_hot", "count"])
+def test_lookups(mode: str) -> None:
+    width = 1 if mode == "one_hot" else 3
+    words, codes = keras.Input((width,), dtype="string"), keras.Input((width,), dtype="int64")
+    outputs = [
+        L.StringLookup(vocabulary=["red", "green", "blue"], output_mode=mode)(words),
+        L.IntegerLookup(vocabulary=[5, 7, 100], output_mode=mode)(codes),
+    ]
+    certificate = sardonyx.convert(keras.Model([words, codes], outputs), rows=50).certificate
+    assert certificate.passed, certificate.plain()
+    assert certificate.data["origin"] == "training"
+
+
+def test_class_names_by_an_inverted_lookup() -> None:
+    given = keras.Input((3,), dtype="int64")
+    names = L.StringLookup(vocabulary=["cat", "dog"], invert=True, num_oov_indices=1)(given)
+    assert sardonyx.convert(keras.Model(given, names)).certificate.passed
 
 
 def test_a_sequential_without_inputs_needs_an_example() -> None:

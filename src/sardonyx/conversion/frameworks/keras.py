@@ -44,13 +44,15 @@ class Keras(Framework):
         function = Function(call.flat, call.inputs, call.outputs, model)
         graph = to_onnx(function, request, names.describe)
         tolerance, notes = tolerance_of(model)
+        sizes, other_sizes = sizes_of(call)
         return Exported(
             graph.model,
             function.reference,
             domains=domains_of(model, call),
-            sizes=sizes_of(call),
+            sizes=sizes,
+            other_sizes=other_sizes,
             float64={spec.dtype.name for spec in call.inputs if spec.dtype.is_floating} == {"float64"},
-            tolerance=tolerance,
+            tolerance=max(filter(None, (tolerance, graph.tolerance)), default=None),
             notes=[*graph.notes, *notes],
             trace=graph.trace,
         )

@@ -64,4 +64,6 @@ class TensorFlow(Framework):
             return lite.exported(source, request)
         function = _READERS[form.kind](source, request)
         graph = to_onnx(function, request, lambda node: f"node {node!r}")
-        return Exported(graph.model, function.reference, notes=graph.notes, trace=graph.trace)
+        return Exported(
+            graph.model, function.reference, tolerance=graph.tolerance, notes=graph.notes, trace=graph.trace
+        )

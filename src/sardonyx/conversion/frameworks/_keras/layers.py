@@ -13,7 +13,7 @@ from sardonyx.conversion.frameworks._keras.calls import Call, input_tree
 __all__ = ["LayerNames", "domains_of", "sizes_of", "tolerance_of"]
 
 _SPREAD = 3.0  # standard deviations
-_IMAGE_SIDE = 64
+_PICTURE, _SEQUENCE = 64, 8
 _MOST_TOKENS = 8
 _HALF = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
 _UNITS = 10.0
@@ -64,15 +64,16 @@ def domains_of(model: Any, call: Call) -> dict[str, Domain]:
     return domains
 
 
-def sizes_of(call: Call) -> dict[str, int]:
-    """Sizes for open axes: pictures need more than a few pixels."""
-    return {
-        f"{spec.name}_dim{axis}": _IMAGE_SIDE
+def sizes_of(call: Call) -> tuple[dict[str, int], dict[str, int]]:
+    """Two sizes for each open axis. Pictures need more than a few pixels; powers of two fit most poolings."""
+    axes = [
+        (f"{spec.name}_dim{axis}", spec.shape.rank == 4)
         for spec in call.inputs
-        if spec.shape.rank == 4
-        for axis in (1, 2)
+        for axis in range(1, spec.shape.rank)
         if spec.shape[axis] is None
-    }
+    ]
+    first = {name: _PICTURE if is_picture else _SEQUENCE for name, is_picture in axes}
+    return first, {name: size // 2 if size == _PICTURE else 2 * size for name, size in first.items()}
 
 
 def _symbolic_inputs(model: Any) -> list[Any]:
@@ -118,6 +119,8 @@ def _indices(count: int) -> Domain:
 
 
 def _vocabulary(layer: Any) -> Domain:
+    if layer.invert:
+        return _indices(layer.vocabulary_size())
     known = np.asarray(layer.get_vocabulary(include_special_tokens=False))
     if known.dtype.kind in "iu":
         return Domain(low=int(known.min()), high=int(known.max()) + 1, points=[known])

@@ -13,7 +13,7 @@ import onnx
 from sardonyx.conversion.framework import Trace
 from sardonyx.conversion.frameworks._tensorflow.handlers import HANDLERS, counted
 from sardonyx.conversion.frameworks._tensorflow.packages import complaints, import_tensorflow
-from sardonyx.conversion.frameworks._tensorflow.repairs import at_opset, check_operators, name_sizes
+from sardonyx.conversion.frameworks._tensorflow.repairs import at_opset, check_operators, first_opset, name_sizes
 from sardonyx.conversion.frameworks._tensorflow.trace import tracer
 from sardonyx.conversion.source import Request
 
@@ -21,6 +21,9 @@ __all__ = ["Function", "Graph", "arrays_of", "notes_of", "texts", "to_onnx"]
 
 NEWEST = 18
 """The newest opset that tf2onnx writes."""
+
+_COARSE = 1e-2
+"""The relative tolerance where TensorFlow takes weights from a table of 1024 places (bicubic Resize)."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,14 @@ class Graph:
     model: onnx.ModelProto
     trace: Trace
     notes: list[str]
+    tolerance: float | None = None
 
 
 def to_onnx(function: Function, request: Request, describe: Callable[[str], str]) -> Graph:
     """Freezes a function and converts it. ``describe`` says for a node's name which part of the source it comes
     from."""
     tensorflow = import_tensorflow()
-    wanted = request.opset or NEWEST
+    opset = first_opset(request.opset, NEWEST)
     counts: Counter[str] = Counter()
     with complaints() as failures:
         from tf2onnx import convert, tf_loader
@@ -67,24 +71,42 @@ def to_onnx(function: Function, request: Request, describe: Callable[[str], str]
         outputs = [tensor.name for tensor in concrete.outputs]
         shapes = [tensor.shape for tensor in concrete.outputs]
         frozen, tables = tf_loader.from_trackable(function.owner, concrete, inputs, outputs, False)
+        frozen = _without_calls(frozen, inputs, outputs)
         names = dict(zip([*inputs, *outputs], [*(s.name for s in function.inputs), *function.outputs], strict=True))
         with tensorflow.device("/cpu:0"):
             model, _ = convert._convert_common(
                 frozen,
                 name="model",
                 continue_on_error=True,
-                opset=min(wanted, NEWEST),
+                opset=opset,
                 input_names=inputs,
                 output_names=outputs,
                 tensors_to_rename=names,
                 initialized_tables=tables,
-                custom_op_handlers=counted(counts),
+                custom_op_handlers=counted(counts, tables),
             )
     check_operators(model, failures, describe)
     given = {spec.name: spec.shape for spec in function.inputs}
     name_sizes(model, given, dict(zip(function.outputs, shapes, strict=True)))
-    model = at_opset(model, wanted)
-    return Graph(model, tracer(frozen, names, model), notes_of(counts))
+    model = at_opset(model, request.opset or opset)
+    coarse = _COARSE if counts["ResizeBicubic"] else None
+    return Graph(model, tracer(frozen, names, model), notes_of(counts), coarse)
+
+
+def _without_calls(graph: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
+    """The graph with the functions written out that are kept for XLA (convolutions of several groups in Keras)."""
+    import tensorflow
+    from tf2onnx import tf_loader
+
+    if not any(node.op in ("PartitionedCall", "StatefulPartitionedCall") for node in graph.node):
+        return graph
+    functions = graph.library.function
+    for holder in (*graph.node, *functions, *(node for function in functions for node in function.node_def)):
+        for key in ("_XlaMustCompile", "_noinline"):
+            if key in holder.attr:
+                del holder.attr[key]
+    with tensorflow.Graph().as_default():
+        return tf_loader.tf_optimize(list(inputs), list(outputs), graph)
 
 
 def notes_of(counts: Counter[str]) -> list[str]:

@@ -15,7 +15,13 @@ from sardonyx.conversion.framework import Domain, Exported
 from sardonyx.conversion.frameworks._tensorflow.graphs import NEWEST, notes_of, texts
 from sardonyx.conversion.frameworks._tensorflow.handlers import counted
 from sardonyx.conversion.frameworks._tensorflow.packages import complaints, import_tensorflow
-from sardonyx.conversion.frameworks._tensorflow.repairs import at_opset, check_operators, name_sizes, valid_names
+from sardonyx.conversion.frameworks._tensorflow.repairs import (
+    at_opset,
+    check_operators,
+    first_opset,
+    name_sizes,
+    valid_names,
+)
 from sardonyx.conversion.source import Request, Source
 from sardonyx.errors import ConversionError
 
@@ -97,7 +103,7 @@ def exported(source: Source, request: Request) -> Exported:
     except (ValueError, RuntimeError) as error:
         raise ConversionError(f"{source}: TFLite's interpreter cannot load it: {error}") from error
     counts: Counter[str] = Counter()
-    wanted = request.opset or NEWEST
+    opset = first_opset(request.opset, NEWEST)
     names = {one["name"]: name for name, one in (*interpreter.inputs.items(), *interpreter.outputs.items())}
     with complaints() as failures:
         from tf2onnx import convert
@@ -108,7 +114,7 @@ def exported(source: Source, request: Request) -> Exported:
                 tflite_path=str(source.path),
                 name="model",
                 continue_on_error=True,
-                opset=min(wanted, NEWEST),
+                opset=opset,
                 input_names=[one["name"] for one in interpreter.inputs.values()],
                 output_names=[one["name"] for one in interpreter.outputs.values()],
                 tensors_to_rename=names,
@@ -124,7 +130,7 @@ def exported(source: Source, request: Request) -> Exported:
     if rounds:
         notes.append("TFLite rounds activations to 8 bits before they meet weights of 8 bits; the model does not")
     return Exported(
-        at_opset(model, wanted),
+        at_opset(model, request.opset or opset),
         interpreter.reference,
         domains=interpreter.domains(),
         steps=steps,

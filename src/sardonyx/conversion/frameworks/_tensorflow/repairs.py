@@ -11,9 +11,10 @@ import onnx
 from sardonyx.errors import ConversionError
 from sardonyx.ops.registry import foreign_operators
 
-__all__ = ["at_opset", "check_operators", "name_sizes", "valid_names"]
+__all__ = ["at_opset", "check_operators", "first_opset", "name_sizes", "valid_names"]
 
 _MOST_NAMED = 8
+_OLDEST = 11
 BATCH = "batch"
 
 
@@ -23,13 +24,9 @@ def check_operators(model: onnx.ModelProto, failures: Mapping[str, str], describ
     ``failures`` are tf2onnx's own complaints by node name.
     """
     versions = {entry.domain: entry.version for entry in model.opset_import}
-    foreign = foreign_operators()
     found: Counter[str] = Counter()
     for node in _nodes(model.graph):
-        known = (node.domain, node.op_type) in foreign or onnx.defs.has(
-            node.op_type, versions.get(node.domain, 1), node.domain
-        )
-        if not known or node.name in failures:
+        if not _is_operator(node, versions.get(node.domain, 1)) or node.name in failures:
             reason = failures.get(node.name, "")
             found[f"{node.op_type} of {describe(node.name)}{f' ({reason})' if reason else ''}"] += 1
     if not found:
@@ -39,6 +36,17 @@ def check_operators(model: onnx.ModelProto, failures: Mapping[str, str], describ
         f"tf2onnx has no ONNX form for: {shown}. Replace that part by layers or functions that ONNX can express, or "
         "cut the model before it and do that step outside"
     )
+
+
+def _is_operator(node: onnx.NodeProto, version: int) -> bool:
+    """Whether a node is one of ONNX's. What tf2onnx leaves half converted has an operator's name, but not its form."""
+    if (node.domain, node.op_type) in foreign_operators():
+        return True
+    if not onnx.defs.has(node.op_type, version, node.domain):
+        return False
+    schema = onnx.defs.get_schema(node.op_type, version, node.domain)
+    inputs = schema.min_input <= len(node.input) <= schema.max_input
+    return inputs and all(attribute.name in schema.attributes for attribute in node.attribute)
 
 
 def name_sizes(model: onnx.ModelProto, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
@@ -69,6 +77,13 @@ def at_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
         return onnx.version_converter.convert_version(model, opset)
     except Exception as error:  # of all kinds, from C++
         raise ConversionError(f"the model cannot be brought from opset {current} to {opset}: {error}") from error
+
+
+def first_opset(wanted: int | None, newest: int) -> int:
+    """The opset that tf2onnx is asked for; what is newer than it knows is reached by ``at_opset``."""
+    if wanted is not None and wanted < _OLDEST:
+        raise ConversionError(f"opset {wanted} cannot express what TensorFlow does; ask for {_OLDEST} or newer")
+    return min(wanted or newest, newest)
 
 
 def valid_names(names: list[str], taken: Collection[str] = ()) -> list[str]:

@@ -25,6 +25,8 @@ def tracer(frozen: Any, names: Mapping[str, str], model: onnx.ModelProto) -> Tra
 
     def trace(feeds: Mapping[str, Any]) -> Mapping[str, npt.NDArray[Any]]:
         tensorflow = import_tensorflow()
+        if any(node.op == "HashTableV2" for node in frozen.node):  # its contents are not in the graph
+            return {}
         wrapped = tensorflow.compat.v1.wrap_function(lambda: tensorflow.compat.v1.import_graph_def(frozen, name=""), [])
         graph = wrapped.graph
         given = {name: graph.get_tensor_by_name(name) for name in names if names[name] in feeds}
