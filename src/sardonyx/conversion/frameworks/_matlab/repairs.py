@@ -17,7 +17,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from sardonyx.conversion.frameworks._onnx.loading import nodes_in
+from sardonyx.conversion.frameworks._onnx.loading import drop_unread, nodes_in
 from sardonyx.conversion.frameworks._onnx.opsets import opset_of
 from sardonyx.errors import ConversionError, SardonyxError
 from sardonyx.graph.order import node_label, topological_order
@@ -67,6 +67,7 @@ def repair_ranks(model: onnx.ModelProto) -> list[str]:
             notes += _fully_connected(model, node)
         elif node.op_type in ("Softmax", "LogSoftmax") and opset_of(model) < 13:
             notes += _softmax(model, node)
+    drop_unread(model)
     _declare(model)
     for output in model.graph.output:
         rank = len(output.type.tensor_type.shape.dim)

@@ -16,7 +16,7 @@ from sardonyx.graph.source import Source as GraphSource
 from sardonyx.graph.tensors import TensorReader
 from sardonyx.ops.registry import foreign_operators
 
-__all__ = ["checked", "graphs_in", "load", "nodes_in", "without_constant_inputs"]
+__all__ = ["checked", "drop_unread", "graphs_in", "load", "nodes_in", "read_names", "without_constant_inputs"]
 
 _LARGEST_MESSAGE = (1 << 31) - 1
 _FIRST_WITH_DEFAULTS = 4
@@ -91,6 +91,23 @@ def without_constant_inputs(model: onnx.ModelProto) -> bool:
     model.graph.input.extend(kept)
     model.ir_version = _FIRST_WITH_DEFAULTS
     return changed
+
+
+def drop_unread(model: onnx.ModelProto) -> None:
+    """Removes the weights that nobody reads any more."""
+    read = read_names(model.graph) | {value.name for value in model.graph.input}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in read]
+    if len(kept) < len(model.graph.initializer):
+        del model.graph.initializer[:]
+        model.graph.initializer.extend(kept)
+
+
+def read_names(graph: onnx.GraphProto) -> set[str]:
+    """The values that nodes of a graph, or of those inside of it, read or that are outputs."""
+    found: set[str] = set()
+    for inner in graphs_in(graph):
+        found |= {name for node in inner.node for name in node.input} | {value.name for value in inner.output}
+    return found
 
 
 def graphs_in(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:

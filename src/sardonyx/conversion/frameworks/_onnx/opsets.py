@@ -19,7 +19,7 @@ import onnx.version_converter
 from onnx import defs
 
 from sardonyx.compiler.saving import model_proto
-from sardonyx.conversion.frameworks._onnx.loading import graphs_in, nodes_in, without_constant_inputs
+from sardonyx.conversion.frameworks._onnx.loading import graphs_in, nodes_in, read_names, without_constant_inputs
 from sardonyx.conversion.frameworks._onnx.older import STEPS_BACK, CannotExpress, Surroundings
 from sardonyx.errors import ConversionError, SardonyxError
 from sardonyx.graph.model import Model
@@ -31,6 +31,7 @@ from sardonyx.graph.upgrade import is_current, steps
 __all__ = ["lowest_opset", "opset_of", "rewritten", "with_opset"]
 
 _SMALL = 1 << 16
+_SOFTMAX_CHANGED = 13
 _SHOWN = 5
 
 
@@ -113,11 +114,10 @@ def _adapted(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     """By onnx's own adapters, where the result holds."""
     try:
         made = onnx.version_converter.convert_version(model, opset)
-        onnx.checker.check_model(made, full_check=True)
-    except Exception as error:  # an adapter that is missing, or what one left behind
+    except Exception as error:  # an adapter that is missing, or what one asserts
         raise _Blocked(f"onnx.version_converter: {error}") from error
     onnx.helper.set_model_props(made, {entry.key: entry.value for entry in model.metadata_props})
-    read_model(made)
+    read_model(made, custom_ops=_others(made))
     return made
 
 
@@ -127,12 +127,11 @@ def _relabelled(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     made.CopyFrom(onnx.inliner.inline_local_functions(model) if model.functions else model)
     without_constant_inputs(made)
     before = opset_of(made)
+    ranks = _ranks(made) if opset < _SOFTMAX_CHANGED <= before else {}
     reasons: list[str] = []
     around = Surroundings({}, {})
     for graph in graphs_in(made.graph):
-        around = Surroundings(
-            {**around.constants, **_constants(graph)}, {**around.ranks, **_ranks(made, graph)}, around.taken
-        )
+        around = Surroundings({**around.constants, **_constants(graph)}, ranks, around.taken)
         for node in graph.node:
             if node.domain in ("", "ai.onnx"):
                 try:
@@ -214,19 +213,19 @@ def _constants(graph: onnx.GraphProto) -> dict[str, npt.NDArray[Any]]:
     return {name: onnx.numpy_helper.to_array(tensor) for name, tensor in found.items()}
 
 
-def _ranks(model: onnx.ModelProto, graph: onnx.GraphProto) -> dict[str, int]:
+def _ranks(model: onnx.ModelProto) -> dict[str, int]:
     """Ranks of values, as far as the file or onnx's inference knows them."""
-    if graph is model.graph and any(node.op_type in ("Softmax", "LogSoftmax", "Hardmax") for node in nodes_in(model)):
-        graph = onnx.shape_inference.infer_shapes(model).graph
-    values = (*graph.input, *graph.output, *graph.value_info)
-    known = {v.name: len(v.type.tensor_type.shape.dim) for v in values if v.type.tensor_type.HasField("shape")}
-    return known | {tensor.name: len(tensor.dims) for tensor in graph.initializer}
+    known = {}
+    for graph in graphs_in(onnx.shape_inference.infer_shapes(model).graph):
+        for value in (*graph.input, *graph.output, *graph.value_info):
+            if value.type.tensor_type.HasField("shape"):
+                known[value.name] = len(value.type.tensor_type.shape.dim)
+    return known
 
 
 def _drop_unused(graph: onnx.GraphProto, names: set[str]) -> None:
     """Removes the constants that became attributes, unless somebody else reads them."""
-    for inner in graphs_in(graph):
-        names = names - {name for node in inner.node for name in node.input} - {value.name for value in inner.output}
+    names = names - read_names(graph)
     for inner in graphs_in(graph):
         for held in (inner.initializer, inner.node):
             kept = [e for e in held if (e.name if isinstance(e, onnx.TensorProto) else e.output[0]) not in names]

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from sardonyx.conversion.frameworks._onnx.loading import drop_unread
 from sardonyx.errors import ConversionError, SardonyxError
 from sardonyx.graph.order import node_label
 from sardonyx.tools.onnx_model_utils import fix_output_shapes, make_dim_param_fixed, make_input_shape_fixed
@@ -107,6 +108,7 @@ def open_batch(model: onnx.ModelProto, axes: Mapping[str, int] | None = None) ->
         shapes = _inferred(model)
         if not any(_open_shape(model, node, size, inputs, fixed, shapes) for node in list(model.graph.node)):
             break
+    drop_unread(model)
     return OpenBatch(size, inputs, _outputs(model, shapes), _is_certain(model, shapes))
 
 
