@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from onnx import TensorProto, helper
 import sardonyx
 from conversion import onnx_models as models
 from sardonyx.conversion.frameworks._onnx.opsets import opset_of, with_opset
+from sardonyx.conversion.frameworks._onnx.reference import Reference
 from sardonyx.conversion.frameworks._onnx.simplification import simplified
 from sardonyx.conversion.frameworks._onnx.sizes import fix_sizes, open_batch
 
@@ -235,3 +237,17 @@ def test_broken_and_hostile_files_are_refused_by_name(tmp_path: Path) -> None:
 def test_wishes_that_make_no_sense(options: dict[str, Any]) -> None:
     with pytest.raises(sardonyx.ConversionError, match=r"sizes=3|opset 1000000"):
         sardonyx.convert(models.mlp(), **options)
+
+
+def test_who_answers_for_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(0).standard_normal((2, 3, 12, 12)).astype(np.float32)
+    answered, find = {}, importlib.util.find_spec
+    for installed in (True, False):
+        if not installed:
+            monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else find(name))
+        for opset in (13, 15):
+            reference = Reference(with_opset(models.cnn(), opset))
+            answered[installed, opset] = reference({"x": x})["y"], reference.engine().split()[0]
+    assert [name for _, name in answered.values()] == ["ONNX", "ONNX", "sardonyx", "onnx.reference"]
+    for answer, _ in answered.values():
+        np.testing.assert_allclose(answer, answered[True, 13][0], rtol=1e-4, atol=1e-6)

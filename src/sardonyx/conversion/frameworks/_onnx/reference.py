@@ -14,6 +14,7 @@ import onnx
 import onnx.version_converter
 
 import sardonyx
+from sardonyx.conversion.frameworks._onnx.loading import nodes_in
 from sardonyx.conversion.frameworks._onnx.opsets import opset_of
 from sardonyx.errors import ConversionError, SardonyxError
 
@@ -25,6 +26,7 @@ Run = Callable[[Feeds], Sequence[Any]]
 _QUIET = 3
 _OLDEST_ELSEWHERE = 7
 """Older operator sets are run by nobody any more."""
+_BATCH_NORM_CHANGED = 14
 _MOST_WEIGHTS = 1 << 20
 """onnx.reference computes in plain numpy, convolutions in Python; larger models would take minutes."""
 
@@ -75,7 +77,7 @@ class Reference:
         if importlib.util.find_spec("onnxruntime") is not None:
             name = f"ONNX Runtime {metadata.version('onnxruntime')}"
             found += [(name + how, partial(_onnxruntime, model)) for how, model in models if model is not None]
-        if sum(int(np.prod(tensor.dims)) for tensor in self._model.graph.initializer) <= _MOST_WEIGHTS:
+        if _suits_plain_numpy(self._model):
             name = f"onnx.reference {onnx.__version__}"
             found += [(name + how, partial(_plain, m, self._names)) for how, m in models if m is not None]
         name = f"sardonyx {sardonyx.__version__} without optimisation"
@@ -87,6 +89,13 @@ def _of_rank(result: Any, rank: int) -> Any:
     while np.ndim(result) > rank and 1 in np.shape(result):
         result = np.squeeze(result, np.shape(result).index(1))
     return result
+
+
+def _suits_plain_numpy(model: onnx.ModelProto) -> bool:
+    """Whether onnx.reference is quick enough and right: it normalises by the batch before opset 14."""
+    if opset_of(model) < _BATCH_NORM_CHANGED and any(node.op_type == "BatchNormalization" for node in nodes_in(model)):
+        return False
+    return sum(int(np.prod(tensor.dims)) for tensor in model.graph.initializer) <= _MOST_WEIGHTS
 
 
 def _for_others(how: str, model: onnx.ModelProto) -> tuple[str, onnx.ModelProto | None]:
