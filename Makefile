@@ -73,6 +73,8 @@ CONVERTERS := .venv-converters
 EXTRAS := torch,tensorflow,sklearn,boosters,spark,jax
 
 test-converters: $(CONVERTERS)/.installed
+	@echo "==> environments of MXNet and Chainer, where a Python 3.8 is found"
+	@$(CONVERTERS)/bin/python tools/isolated_environments.py
 	@echo "==> conversions from every framework"
 	@$(CONVERTERS)/bin/python -m pytest -q tests/conversion
 

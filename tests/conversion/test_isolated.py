@@ -237,3 +237,28 @@ def test_scripts_are_of_python_38() -> None:
     for path in worker._SCRIPTS.glob("*.py"):
         ast.parse(path.read_text(), feature_version=(3, 8))
     assert subprocess.run([sys.executable, "-I", worker._SCRIPTS / "serving.py"], check=True).returncode == 0
+
+
+def test_weights_of_a_chain_ask_for_its_function(tmp_path: Path) -> None:
+    path = tmp_path / "w.npz"
+    np.savez(path, **{"l1/W": np.zeros(3)})
+    assert sardonyx.conversion.recognise(path).kind == "weights of a Chainer chain (.npz)"
+    with pytest.raises(ConversionError, match=r"a chain's weights only: .*--option chain=FILE\.py:FUNCTION"):
+        sardonyx.convert(path)
+    with pytest.raises(ConversionError, match=r"--factory gives a function of this Python.*chain=FILE\.py:FUNCTION"):
+        sardonyx.convert(path, factory=dict)
+    with pytest.raises(ConversionError, match=r"option chain=f: expected FILE\.py:FUNCTION"):
+        sardonyx.convert(path, chain="f")
+    with pytest.raises(ConversionError, match=r"there is no file /nowhere/f\.py"):
+        sardonyx.convert(path, chain="/nowhere/f.py:make")
+    (tmp_path / "f.py").write_text("")
+    with pytest.raises(ConversionError, match="Chainer has to see a call"):
+        sardonyx.convert(path, chain=f"{tmp_path / 'f.py'}:make")
+    with pytest.raises(MissingPackageError, match=r"Chainer needs Python 3\.8"):
+        sardonyx.convert(path, chain=f"{tmp_path / 'f.py'}:make", example_inputs=np.zeros(3))
+
+
+def test_arrays_of_other_names_are_no_chain(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", x=np.zeros(3), y=np.zeros(3))
+    with pytest.raises(ConversionError, match="not a model of a known kind"):
+        sardonyx.convert(tmp_path / "data.npz")

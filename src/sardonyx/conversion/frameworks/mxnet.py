@@ -117,10 +117,11 @@ def _exported(
             f"{unknown[0]}=1x3x224x224 for each (with the model's own sizes)"
         )
     path = worker.folder / "model.onnx"
-    outputs = worker.ask("export", path=str(path), dynamic=request.dynamic)
+    done = worker.ask("export", path=str(path), dynamic=request.dynamic)
+    notes += done["notes"]
     model = read_model(path)
     path.unlink()
-    set_outputs(model, outputs, _BATCH)
+    set_outputs(model, done["outputs"], _BATCH)
     _declare(model, notes)
     if request.opset is not None:
         model = with_opset(model, request.opset)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 
-__all__ = ["read_model", "set_outputs"]
+__all__ = ["index_domains", "read_model", "set_outputs"]
 
 
 def read_model(path: Path) -> onnx.ModelProto:
@@ -38,3 +38,21 @@ def set_outputs(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int | None
     copied = [onnx.ValueInfoProto.FromString(value.SerializeToString()) for value in ordered]
     del model.graph.output[:]
     model.graph.output.extend(copied)
+
+
+def index_domains(model: onnx.ModelProto) -> dict[str, int]:
+    """How many values an integer input may take that looks something up in a table of weights."""
+    tables = {tensor.name: tensor.dims[0] for tensor in model.graph.initializer if tensor.dims}
+    integers = {
+        value.name: value.name
+        for value in model.graph.input
+        if value.type.tensor_type.elem_type in (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
+    }
+    found: dict[str, int] = {}
+    for node in model.graph.node:
+        if node.op_type in ("Cast", "Reshape", "Identity", "Transpose") and node.input[0] in integers:
+            integers[node.output[0]] = integers[node.input[0]]
+        if node.op_type == "Gather" and node.input[1] in integers and node.input[0] in tables:
+            name = integers[node.input[1]]
+            found[name] = min(found.get(name, tables[node.input[0]]), tables[node.input[0]])
+    return found

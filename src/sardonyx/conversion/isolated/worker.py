@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -91,12 +91,21 @@ class Worker:
 
     def evaluate(self, feeds: Mapping[str, Any]) -> Arrays:
         """The source's answer: arrays by output name for arrays by input name."""
-        given, found = self.folder / "given.npz", self.folder / "found.npz"
-        names = list(feeds)
-        _save(given, [np.asarray(feeds[name]) for name in names])
-        outputs = self.ask("evaluate", given=str(given), names=names, found=str(found))
+        found = self.folder / "found.npz"
+        with self.given(list(feeds.values())) as given:
+            outputs = self.ask("evaluate", given=given, names=list(feeds), found=str(found))
         with np.load(found, allow_pickle=False) as archive:
             return {name: archive[f"a{index}"] for index, name in enumerate(outputs)}
+
+    @contextlib.contextmanager
+    def given(self, arrays: Sequence[Any]) -> Iterator[str]:
+        """The path of a file with these arrays, as long as they are needed; by their numbers, as names of inputs need
+        not be names of files."""
+        path = self.folder / "given.npz"
+        numbered: dict[str, Any] = {f"a{index}": np.asarray(array) for index, array in enumerate(arrays)}
+        np.savez(path, **numbered)
+        yield str(path)
+        path.unlink()
 
     def close(self) -> None:
         """Ends the process and removes the folder."""
@@ -105,11 +114,6 @@ class Worker:
     def _last_lines(self) -> str:
         lines = [line for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
         return "; its last lines were\n" + "\n".join(lines[-_LAST_LINES:]) if lines else ""
-
-
-def _save(path: Path, arrays: list[Any]) -> None:
-    """Arrays by their numbers: names of inputs need not be names of files."""
-    np.savez(path, **{f"a{index}": array for index, array in enumerate(arrays)})
 
 
 def _end(process: subprocess.Popen[str], folder: tempfile.TemporaryDirectory[str]) -> None:

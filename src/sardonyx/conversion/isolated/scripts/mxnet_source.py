@@ -142,32 +142,42 @@ def indices(nodes, name):
 
 
 def export(path, dynamic):
-    """Writes the ONNX file; gives the outputs' names and, with ``dynamic``, their shapes with None for what changes
-    with the batch."""
+    """Writes the ONNX file; gives the outputs' shapes by name, None standing for what changes with the batch, and
+    notes."""
     shapes = [tuple(i["shape"]) for i in Model.inputs]
     types = [np.dtype(i["dtype"]).type for i in Model.inputs]
-    symbol = Model.without_labels
-    free = [tuple("batch" if a == i["batch"] else s for a, s in enumerate(i["shape"])) for i in Model.inputs]
+    symbol, notes = Model.without_labels, []
     _, found = MXNetGraph.get_outputs(
         symbol, Model.parameters, shapes, None, [NP_TYPE_TO_TENSOR_TYPE[np.dtype(t)] for t in types]
     )
     Model.outputs = list(found)
-    MXNetGraph.registry_[13]["RNN"] = mxnet_rnn.converter(widths(symbol))
+    results = open_shapes(notes) if dynamic else None
+    free = [tuple("batch" if a == i["batch"] else s for a, s in enumerate(i["shape"])) for i in Model.inputs]
+    sizes = widths(symbol)
+    if sizes:
+        MXNetGraph.registry_[13]["RNN"] = mxnet_rnn.converter(sizes)
+        notes.append("recurrent layers were written anew: {}".format(", ".join(sizes)))
     export_model(
         symbol,
-        without_fixed(symbol),
+        without_fixed(symbol, notes),
         shapes,
         types,
         path,
-        dynamic=dynamic,
-        dynamic_input_shapes=free if dynamic else None,
+        dynamic=results is not None,
+        dynamic_input_shapes=free if results is not None else None,
     )
-    few, more = result_shapes(2), result_shapes(3)
-    if not dynamic:
-        return {name: list(shape) for name, shape in zip(Model.outputs, result_shapes(None))}
-    return {
-        name: [a if a == b else None for a, b in zip(one, other)] for name, one, other in zip(Model.outputs, few, more)
-    }
+    results = results or [list(shape) for shape in result_shapes(None)]
+    return {"outputs": dict(zip(Model.outputs, results)), "notes": notes}
+
+
+def open_shapes(notes):
+    """The outputs' shapes with None for what changes with the batch; None where the symbol is made for one batch."""
+    try:
+        few, more = result_shapes(2), result_shapes(3)
+    except mx.MXNetError as error:
+        notes.append(f"the batch stays as in the example, the symbol takes no other: {first_line(error)}")
+        return None
+    return [[a if a == b else None for a, b in zip(one, other)] for one, other in zip(few, more)]
 
 
 def widths(symbol):
@@ -186,15 +196,18 @@ def widths(symbol):
     return result
 
 
-def without_fixed(symbol):
+def without_fixed(symbol, notes):
     """The parameters, with ones for the scales that a BatchNorm has but does not use; the exporter uses them."""
     nodes = json.loads(symbol.tojson())["nodes"]
-    changed = dict(Model.parameters)
+    changed, layers = dict(Model.parameters), []
     for node in nodes:
         if node["op"] == "BatchNorm" and node.get("attrs", {}).get("fix_gamma", "True") == "True":
             name = nodes[node["inputs"][1][0]]["name"]
-            if name in changed:
+            if name in changed and (changed[name].asnumpy() != 1).any():
                 changed[name] = mx.nd.ones_like(changed[name])
+                layers.append(node["name"])
+    if layers:
+        notes.append("scales that fix_gamma leaves out were left out: {}".format(", ".join(layers)))
     return changed
 
 
