@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import sardonyx
 from sardonyx import metadata
+from sardonyx.conversion import writing
 from sardonyx.conversion.certificate import Measure, default_tolerance
 from sardonyx.conversion.framework import Domain
 from sardonyx.conversion.quiet import quiet
@@ -114,6 +115,22 @@ def test_small_floats_are_numbers() -> None:
     assert measure.figures().kind == "numbers"
     assert measure.figures().ulp == 1
     assert default_tolerance({"y": near.dtype}, False) == pytest.approx(10 / 128)
+
+
+def test_large_weights_stand_beside_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 40])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 40])
+    weights = numpy_helper.from_array(np.random.default_rng(0).standard_normal((40, 40)).astype(np.float32), "w")
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "g", [x], [y], [weights])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    monkeypatch.setattr(writing, "_LARGEST_MESSAGE", writing._BESIDE_WEIGHTS + 1000)
+    result = sardonyx.convert(model, tmp_path / "m.onnx", rows=3)
+    assert result.certificate.passed
+    assert result.session().get_inputs()[0].name == "x"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["m.certificate.json", "m.onnx", "m.onnx.data"]
+    assert (tmp_path / "m.onnx").stat().st_size < 1000
+    record = json.loads((tmp_path / "m.certificate.json").read_text())
+    assert record["model"]["weights_sha256"] == writing.digest(tmp_path / "m.onnx.data")
 
 
 def test_exporters_are_quiet(capfd: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -26,13 +25,12 @@ from sardonyx.conversion.recognition import framework_of, recognise
 from sardonyx.conversion.samples import Samples, generated, given, next_to_splits
 from sardonyx.conversion.source import Form, Request, Source, named
 from sardonyx.conversion.tables import from_tables
-from sardonyx.conversion.writing import digest, write_bytes, write_model
+from sardonyx.conversion.writing import digest, fingerprint, opened, write_bytes, write_model
 from sardonyx.errors import ConversionError, SardonyxError, UntrustedSourceError
 
 __all__ = ["Conversion", "convert"]
 
 _QUIET = 3
-_LARGEST_MESSAGE = (1 << 31) - 1
 
 
 @dataclass
@@ -47,8 +45,10 @@ class Conversion:
     def save(self, path: str | os.PathLike[str], *, external: bool | None = None) -> Path:
         """Writes the model and, beside it, ``NAME.certificate.json``. Both appear whole or not at all."""
         target = Path(path)
-        write_model(self.model, target, external=external)
+        weights = write_model(self.model, target, external=external)
         self.certificate.model |= {"path": str(target), "sha256": digest(target)}
+        if weights is not None:
+            self.certificate.model["weights_sha256"] = digest(weights)
         text = json.dumps(self.certificate.plain(), indent=2, default=str) + "\n"
         write_bytes(target.with_suffix(".certificate.json"), text.encode())
         self.path = target
@@ -60,7 +60,7 @@ class Conversion:
 
     def session(self, options: sardonyx.SessionOptions | None = None) -> sardonyx.InferenceSession:
         """A session on the model."""
-        return sardonyx.InferenceSession(self.model.SerializeToString(), options)
+        return opened(self.model, options)
 
 
 def convert(
@@ -217,9 +217,7 @@ def _session(model: onnx.ModelProto) -> sardonyx.InferenceSession:
     """Our own engine, with convolutions as plain sums: the certificate is about the conversion, not about
     transforms."""
     options = sardonyx.SessionOptions(exact_convolution=True, use_cache=False, log_severity_level=_QUIET)
-    if model.ByteSize() > _LARGEST_MESSAGE:
-        raise ConversionError("the model is larger than 2 GB; convert it with fewer layers, or in half precision")
-    return sardonyx.InferenceSession(model.SerializeToString(), options)
+    return opened(model, options)
 
 
 def _count_rows(samples: Samples) -> int:
@@ -290,7 +288,7 @@ def _source_record(source: Source, form: Form, framework: Framework, exported: E
 def _model_record(model: onnx.ModelProto) -> dict[str, Any]:
     opsets: Mapping[str, int] = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
     return {
-        "sha256": hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest(),
+        "sha256": fingerprint(model),
         "ir_version": model.ir_version,
         "opsets": dict(opsets),
         "nodes": len(model.graph.node),

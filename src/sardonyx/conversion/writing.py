@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import shutil
 import tempfile
@@ -10,11 +11,13 @@ from pathlib import Path
 
 import onnx
 
+import sardonyx
 from sardonyx.errors import ConversionError
 
-__all__ = ["digest", "write_bytes", "write_model"]
+__all__ = ["digest", "fingerprint", "is_large", "opened", "write_bytes", "write_model"]
 
 _LARGEST_MESSAGE = (1 << 31) - 1  # protobuf's
+_BESIDE_WEIGHTS = 1 << 26  # room for nodes and names
 _CHUNK = 1 << 22
 
 
@@ -25,14 +28,44 @@ def write_bytes(path: Path, content: bytes) -> None:
         os.replace(folder / path.name, path)
 
 
-def write_model(model: onnx.ModelProto, path: Path, *, external: bool | None = None) -> None:
-    """Writes a model. ``external`` puts the weights into ``NAME.data`` beside it; None does so only where one file
-    cannot hold them (2 GB). Raises ConversionError when the folder cannot be written to."""
-    size = model.ByteSize()
-    if external or (external is None and size > _LARGEST_MESSAGE):
-        _write_external(model, path)
-    else:
-        write_bytes(path, model.SerializeToString())
+def write_model(model: onnx.ModelProto, path: Path, *, external: bool | None = None) -> Path | None:
+    """Writes a model. ``external`` puts the weights into ``NAME.data`` beside it, which is returned; None does so only
+    where one file cannot hold them (2 GB). Raises ConversionError when the folder cannot be written to."""
+    if external or (external is None and is_large(model)):
+        return _write_external(model, path)
+    write_bytes(path, model.SerializeToString())
+    return None
+
+
+def is_large(model: onnx.ModelProto) -> bool:
+    """Whether a model's weights are too many for one message of protobuf."""
+    sizes = (math.prod(t.dims) * onnx.helper.tensor_dtype_to_np_dtype(t.data_type).itemsize for t in stored(model))
+    return bool(sum(sizes) > _LARGEST_MESSAGE - _BESIDE_WEIGHTS)
+
+
+def stored(model: onnx.ModelProto) -> list[onnx.TensorProto]:
+    """The weights that the model itself holds."""
+    return [t for t in model.graph.initializer if t.data_location != onnx.TensorProto.EXTERNAL]
+
+
+def opened(model: onnx.ModelProto, options: sardonyx.SessionOptions | None) -> sardonyx.InferenceSession:
+    """A session on a model of any size: a large one goes through a file that is gone afterwards."""
+    if not is_large(model):
+        return sardonyx.InferenceSession(model.SerializeToString(), options)
+    with tempfile.TemporaryDirectory(prefix="sardonyx-") as folder:
+        path = Path(folder) / "model.onnx"
+        write_model(model, path)
+        return sardonyx.InferenceSession(str(path), options)
+
+
+def fingerprint(model: onnx.ModelProto) -> str:
+    """The SHA-256 of a model that is not written yet; of a large one's weights and nodes, one by one."""
+    if not is_large(model):
+        return hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
+    total = hashlib.sha256()
+    for part in (*model.graph.initializer, *model.graph.node):
+        total.update(part.SerializeToString(deterministic=True))
+    return total.hexdigest()
 
 
 def digest(path: Path) -> str:
@@ -48,15 +81,17 @@ def digest(path: Path) -> str:
     return total.hexdigest()
 
 
-def _write_external(model: onnx.ModelProto, path: Path) -> None:
+def _write_external(model: onnx.ModelProto, path: Path) -> Path | None:
     data = path.with_name(path.name + ".data")
     with _Beside(path) as folder:
         copied = onnx.ModelProto()
         copied.CopyFrom(model)
         onnx.save(copied, folder / path.name, save_as_external_data=True, location=data.name, size_threshold=1024)
-        if (folder / data.name).exists():
+        has_weights = (folder / data.name).exists()
+        if has_weights:
             os.replace(folder / data.name, data)
         os.replace(folder / path.name, path)
+    return data if has_weights else None
 
 
 class _Beside:

@@ -175,6 +175,12 @@ def refusals(tmp_path: Path) -> list[tuple[Any, dict[str, Any], str]]:
             "dynamic_axes names y; the inputs are x",
         ),
         (Branching(), {"example_inputs": EXAMPLE}, r"test_torch\.py:\d+ \(if x\.sum\(\) > 0:\).*torch\.cond"),
+        (Small(), {"example_inputs": EXAMPLE, "opset": 5}, "as opset 7 to 20; 5 was asked for"),
+        (
+            FixedBatch(),
+            {"example_inputs": torch.zeros(2, 4), "dynamic_axes": {"x": {0: "rows"}}},
+            r"'rows' cannot be left",
+        ),
         (counting, {"example_inputs": EXAMPLE}, r"norm\.running_mean.*keeps nothing from call to call"),
         (weights, {}, r"weights only \(first\.weight, first\.bias.*--factory MODULE:FUNCTION"),
         (weights, {"factory": fails}, "the factory failed: ValueError: no such width"),

@@ -90,7 +90,12 @@ def _of_module(
     args, kwargs = call.arguments(axes.tensors)
     if kwargs or call.fixed:
         model, args = torch.jit.trace(flat, tuple(axes.tensors), check_trace=False), list(axes.tensors)
-    return traced(model, args, call.names, outputs, axes, request.opset)
+    try:
+        return traced(model, args, call.names, outputs, axes, request.opset)
+    except Exception as error:
+        if "DictConstruct" not in str(error):
+            raise
+        raise ConversionError("a script that makes a dict has no ONNX form: let it return a tuple") from error
 
 
 def _refuse_state(before: list[tuple[str, torch.Tensor, torch.Tensor]]) -> None:

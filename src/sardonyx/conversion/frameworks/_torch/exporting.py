@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import re
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -19,11 +20,13 @@ from sardonyx.conversion.frameworks._torch.axes import BATCH, Axes, fixed_batch
 from sardonyx.conversion.frameworks._torch.calls import Flat, array_of
 from sardonyx.conversion.frameworks._torch.places import line_of, place_of, settled_sizes
 from sardonyx.conversion.frameworks._torch.tracing import scopes_of_trace
-from sardonyx.errors import ConversionError
+from sardonyx.conversion.writing import opened
+from sardonyx.errors import ConversionError, SardonyxError
 
 __all__ = ["Graph", "exported", "of_program", "traced"]
 
-_LOWEST, _TRACED_OPSET, _HIGHEST_TRACED = 18, 17, 20
+_LOWEST = 18
+_LOWEST_TRACED, _TRACED_OPSET, _HIGHEST_TRACED = 7, 17, 20
 _BFLOAT16_OPSET = 22  # the first in which convolutions, pools and recurrent operators take it
 _METADATA = ("pkg.torch", "pkg.onnxscript", "namespace")
 _WAY_OUT = (
@@ -80,7 +83,7 @@ def of_program(program: Any, inputs: Sequence[str], outputs: Sequence[str], axes
     made = torch.onnx.export(program, dynamo=True, verbose=False, opset_version=version, optimize=not coarse)
     model = made.model_proto
     if opset is not None and model.opset_import[0].version != opset:
-        raise ConversionError(f"torch.onnx writes opset {model.opset_import[0].version}; {opset} was asked for")
+        raise ConversionError(f"torch.onnx cannot write opset {opset}; it gave {model.opset_import[0].version}")
     _name_sizes(model, program, axes)
     scopes = _scopes(model)
     renamed = _rename(model, inputs, outputs)
@@ -92,20 +95,22 @@ def traced(
 ) -> Graph:
     """A TorchScript module, or a module by watching one call."""
     version = opset if opset is not None else _TRACED_OPSET
-    if version > _HIGHEST_TRACED:
-        raise ConversionError(f"torch.onnx writes TorchScript as opset 7 to {_HIGHEST_TRACED}; {opset} was asked for")
-    buffer = io.BytesIO()
-    torch.onnx.export(
-        module,
-        tuple(tensors),
-        buffer,
-        dynamo=False,
-        opset_version=version,
-        input_names=list(names),
-        output_names=list(outputs),
-        dynamic_axes={name: dict(given) for name, given in zip(names, axes.names, strict=True) if given},
-    )
-    return Graph(onnx.load_from_string(buffer.getvalue()), axes)
+    if not _LOWEST_TRACED <= version <= _HIGHEST_TRACED:
+        spoken = f"{_LOWEST_TRACED} to {_HIGHEST_TRACED}"
+        raise ConversionError(f"torch.onnx writes what is traced or scripted as opset {spoken}; {opset} was asked for")
+    with tempfile.TemporaryDirectory(prefix="sardonyx-") as folder:  # weights of 2 GB need a file
+        path = str(Path(folder) / "model.onnx")
+        torch.onnx.export(
+            module,
+            tuple(tensors),
+            path,
+            dynamo=False,
+            opset_version=version,
+            input_names=list(names),
+            output_names=list(outputs),
+            dynamic_axes={name: dict(given) for name, given in zip(names, axes.names, strict=True) if given},
+        )
+        return Graph(onnx.load(path), axes)
 
 
 def _program(flat: Flat, axes: Axes) -> Any:
@@ -120,10 +125,23 @@ def _proven(flat: Flat, names: Sequence[str], axes: Axes, opset: int | None, rea
         flat(*axes.tensors)
         try:
             graph = traced(flat, axes.tensors, names, list(flat.given), axes, opset)
+        except ConversionError:
+            raise
         except Exception as error:
             raise ConversionError(f"Tracing fails too, {place_of(error)}") from error
-    options = sardonyx.SessionOptions(use_cache=False, log_severity_level=3)
-    session = sardonyx.InferenceSession(graph.model.SerializeToString(), options)
+    try:
+        wrong = _wrong_output(flat, names, axes, graph.model)
+    except SardonyxError as error:
+        raise ConversionError(f"A trace of one call cannot take other calls, so it is no way round: {error}") from error
+    if wrong:
+        raise ConversionError(f"A trace of one call answers others wrongly (output {wrong}), so it is no way round")
+    note = f"traced by one call, since torch.export could not ({reason}); the trace answers other calls as the source"
+    return replace(graph, notes=[note], scopes=scopes_of_trace(graph.model, flat.inner))
+
+
+def _wrong_output(flat: Flat, names: Sequence[str], axes: Axes, model: onnx.ModelProto) -> str:
+    """The first output in which a trace is not the source, or nothing."""
+    session = opened(model, sardonyx.SessionOptions(use_cache=False, log_severity_level=3))
     for tensors in _other_calls(axes):
         results = session.run(None, {n: array_of(t) for n, t in zip(names, tensors, strict=True)})
         for name, ours, theirs in zip(flat.given, results, flat(*tensors), strict=True):
@@ -131,11 +149,8 @@ def _proven(flat: Flat, names: Sequence[str], axes: Axes, opset: int | None, rea
             measure.add(array_of(theirs), ours)
             figures = measure.figures()
             if figures.problem or figures.relative > 1e-3 or (figures.kind == "labels" and figures.flips):
-                raise ConversionError(
-                    f"A trace of one call answers other calls wrongly (output {name}), so it is no way round"
-                )
-    note = f"traced by one call, since torch.export could not ({reason}); the trace answers other calls as the source"
-    return replace(graph, notes=[note], scopes=scopes_of_trace(graph.model, flat.inner))
+                return name
+    return ""
 
 
 def _other_calls(axes: Axes) -> list[list[torch.Tensor]]:
