@@ -125,7 +125,7 @@ class _Mutation:
             case kinds.TENSOR:
                 self._tensor(attribute.t)
             case _:
-                attribute.type = self.random.randrange(0, 16)
+                attribute.type = self.random.randrange(0, 15)
 
     def _new_attribute(self) -> None:
         node = self.pick(self.nodes)
