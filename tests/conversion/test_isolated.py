@@ -99,6 +99,8 @@ def test_an_environment_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [c[-1] for c in commands[1:]] == ["one==1", "two==2", "json"]
     SMALL.ensure(said.append, sys.executable)
     assert len(commands) == 4
+    (folder, size), *_ = environment.environment_folders().items()
+    assert (folder, size > 0) == (SMALL.folder, True)
     others = Environment("small", "Small", VERSION, ("one==2",))
     assert others.installed() is None
 

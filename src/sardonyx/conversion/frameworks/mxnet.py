@@ -41,7 +41,7 @@ class MXNet(IsolatedFramework):
     def sees(self, source: Source) -> Form | None:
         if source.head.startswith(_MAGIC):
             return Form(self.key, "MXNet parameters (.params)", "mxnet.onnx")
-        if source.head.lstrip()[:1] == b"{" and b'"nodes"' in source.head and b'"mxnet_version"' in _tail(source):
+        if source.head.lstrip()[:1] == b"{" and b'"nodes"' in source.head and _ends_as_symbol(source):
             return Form(self.key, "an MXNet symbol (.json)", "mxnet.onnx")
         return None
 
@@ -58,11 +58,13 @@ class MXNet(IsolatedFramework):
             raise
 
 
-def _tail(source: Source) -> bytes:
+def _ends_as_symbol(source: Source) -> bool:
+    """Whether a JSON file of nodes ends with MXNet's version or, when it is very old, with the list of its outputs."""
     assert source.path is not None
     with source.path.open("rb") as file:
         file.seek(max(0, source.path.stat().st_size - _TAIL))
-        return file.read()
+        tail = file.read()
+    return b'"mxnet_version"' in tail or (b'"heads"' in tail and b'"op"' in source.head)
 
 
 def _both(path: Path, request: Request, notes: list[str]) -> tuple[Path, Path]:

@@ -24,7 +24,7 @@ from sardonyx.conversion.isolated.pythons import find_python
 from sardonyx.errors import ConversionError
 from sardonyx.runtime.cache import check_private, default_folder
 
-__all__ = ["Environment", "Installed"]
+__all__ = ["Environment", "Installed", "environment_folders"]
 
 _RECORD = "installed.json"
 _SECONDS = 1800
@@ -128,6 +128,19 @@ class Environment:
         if made is None:
             raise ConversionError(f"the environment {self.folder} was made, but does not run")
         return made
+
+
+def environment_folders() -> dict[Path, int]:
+    """The folders of all environments that were made here, with their sizes in bytes."""
+    found = sorted(record.parent for record in (default_folder() / "environments").glob(f"*/{_RECORD}"))
+    return {folder: sum(_size(path) for path in folder.rglob("*")) for folder in found}
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:  # removed in the meantime
+        return 0
 
 
 def _interpreter(folder: Path) -> Path:

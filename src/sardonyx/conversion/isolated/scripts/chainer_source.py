@@ -99,6 +99,7 @@ def positional_names(count):
 def call(arrays):
     """The chain's answer by name; its memory of earlier calls is cleared before."""
     forget()
+    arrays = typed(arrays)
     with chainer.using_config("train", False), chainer.no_backprop_mode():
         found = Model.chain(**dict(zip(Model.inputs, arrays))) if Model.by_name else Model.chain(*arrays)
     if isinstance(found, dict):
@@ -113,6 +114,13 @@ def call(arrays):
     return {name: value.array for name, value in found.items()}
 
 
+def typed(arrays):
+    """Arrays with the chain's float32 in place of the float64 that numpy makes where nobody asked for a type."""
+    if any(parameter.dtype == np.float64 for parameter in Model.chain.params()):
+        return list(arrays)
+    return [array.astype(np.float32) if array.dtype == np.float64 else array for array in arrays]
+
+
 def forget():
     for link in Model.chain.links():
         if callable(getattr(link, "reset_state", None)):
@@ -121,7 +129,7 @@ def forget():
 
 def export(given, path):
     """Writes the ONNX file of a call on these arrays."""
-    arrays = list(load(given, Model.inputs).values())
+    arrays = typed(load(given, Model.inputs).values())
     forget()
     try:
         onnx_chainer.export(

@@ -66,16 +66,19 @@ def open_model(symbol, params, shapes, types):
     for position, name in enumerate(names):
         node = next(n for n in nodes if n["name"] == name)
         attributes = node.get("attrs", {})
-        shape = shapes.get(name, shapes.get(str(position))) or tuple_of(attributes.get("__shape__"))
+        batch = (attributes.get("__layout__") or "N").find("N")
+        shape = shapes.get(name, shapes.get(str(position))) or sizes_of(attributes.get("__shape__"), batch)
         count = indices(nodes, name)
         given = types.get(name, types.get(str(position)))
+        if given == "float64" and not any(value.dtype == np.float64 for value in Model.parameters.values()):
+            given = None  # what numpy makes where nobody asked for a type
         Model.inputs.append(
             {
                 "name": name,
                 "shape": list(shape) if shape else None,
                 "dtype": given or type_of(attributes.get("__dtype__")) or ("int32" if count else "float32"),
                 "indices": count,
-                "batch": (attributes.get("__layout__") or "N").find("N"),
+                "batch": batch,
             }
         )
     Model.labels = labels
@@ -114,14 +117,12 @@ def check(nodes, names):
         raise Refused("the parameters lack {}: do both files come from one model?".format(", ".join(lost[:8])))
 
 
-def tuple_of(text):
-    """A shape as a symbol's attribute has it; None where a size but the first is unknown."""
-    if not text:
-        return None
-    sizes = [int(part) for part in text.strip("()[] ").split(",") if part.strip()]
-    if not sizes or any(size <= 0 for size in sizes[1:]):
-        return None
-    return [max(sizes[0], 1), *sizes[1:]]
+def sizes_of(text, batch):
+    """A shape as a symbol's attribute has it, with one row where the batch is open; None where another size is
+    unknown."""
+    sizes = [int(part) for part in (text or "").strip("()[] ").split(",") if part.strip()]
+    sizes = [1 if axis == batch and size <= 0 else size for axis, size in enumerate(sizes)]
+    return sizes if sizes and min(sizes) > 0 else None
 
 
 def type_of(text):
