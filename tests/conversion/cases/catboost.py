@@ -61,7 +61,6 @@ CASES = [
     Case("CatBoostRegressor, Tweedie", lambda: regressor(loss_function="Tweedie:variance_power=1.5")),
     Case("CatBoostRegressor, quantile", lambda: regressor(loss_function="Quantile:alpha=0.8")),
     Case("CatBoostRegressor, two targets", two_targets),
-    Case("CatBoostRegressor, trees by loss", lambda: regressor(grow_policy="Lossguide")),
     Case("CatBoostRanker", ranking),
     Case("StandardScaler, CatBoostClassifier", scaled),
 ]

@@ -14,12 +14,14 @@ from sklearn import (
     cross_decomposition,
     datasets,
     decomposition,
+    discriminant_analysis,
     ensemble,
     feature_extraction,
     feature_selection,
     gaussian_process,
     impute,
     linear_model,
+    mixture,
     model_selection,
     multiclass,
     multioutput,
@@ -102,9 +104,17 @@ def _classifiers() -> dict[str, Any]:
     return {
         "LogisticRegression": linear_model.LogisticRegression(max_iter=5000),
         "LogisticRegressionCV": linear_model.LogisticRegressionCV(max_iter=200, cv=3),
-        "SGDClassifier log": linear_model.SGDClassifier(loss="log_loss", random_state=rng),
+        "SGDClassifier log": pipeline.make_pipeline(
+            preprocessing.StandardScaler(), linear_model.SGDClassifier(loss="log_loss", random_state=rng)
+        ),
         "Perceptron": linear_model.Perceptron(random_state=rng),
+        "RidgeClassifier": linear_model.RidgeClassifier(),
+        "LinearSVC": svm.LinearSVC(random_state=rng),
+        "SVC rbf": svm.SVC(),
+        "SVC with probabilities": svm.SVC(probability=True, random_state=rng),
+        "NuSVC": svm.NuSVC(nu=0.2),
         "KNeighborsClassifier": neighbors.KNeighborsClassifier(),
+        "RadiusNeighborsClassifier": neighbors.RadiusNeighborsClassifier(radius=1000),
         "DecisionTreeClassifier": tree.DecisionTreeClassifier(random_state=rng),
         "ExtraTreeClassifier": tree.ExtraTreeClassifier(random_state=rng),
         "RandomForestClassifier": ensemble.RandomForestClassifier(50, random_state=rng),
@@ -117,6 +127,8 @@ def _classifiers() -> dict[str, Any]:
         "BernoulliNB": naive_bayes.BernoulliNB(binarize=1.0),
         "MultinomialNB": naive_bayes.MultinomialNB(),
         "ComplementNB": naive_bayes.ComplementNB(),
+        "LinearDiscriminantAnalysis": discriminant_analysis.LinearDiscriminantAnalysis(),
+        "QuadraticDiscriminantAnalysis": discriminant_analysis.QuadraticDiscriminantAnalysis(reg_param=0.1),
         "MLPClassifier": pipeline.make_pipeline(
             preprocessing.StandardScaler(), neural_network.MLPClassifier((20,), max_iter=100, random_state=rng)
         ),
@@ -157,6 +169,7 @@ def _regressors() -> dict[str, Any]:
         "SVR": svm.SVR(C=100),
         "NuSVR": svm.NuSVR(C=100),
         "LinearSVR": svm.LinearSVR(C=10, random_state=rng, max_iter=10000),
+        "KNeighborsRegressor": neighbors.KNeighborsRegressor(weights="distance"),
         "RadiusNeighborsRegressor": neighbors.RadiusNeighborsRegressor(radius=0.5),
         "DecisionTreeRegressor": tree.DecisionTreeRegressor(random_state=rng),
         "RandomForestRegressor": ensemble.RandomForestRegressor(50, random_state=rng),
@@ -166,7 +179,7 @@ def _regressors() -> dict[str, Any]:
         "AdaBoostRegressor": ensemble.AdaBoostRegressor(n_estimators=20, random_state=rng),
         "BaggingRegressor": ensemble.BaggingRegressor(random_state=rng),
         "GaussianProcessRegressor": gaussian_process.GaussianProcessRegressor(alpha=1.0),
-        "MLPRegressor": neural_network.MLPRegressor((20,), max_iter=300, random_state=rng),
+        "MLPRegressor": neural_network.MLPRegressor(hidden_layer_sizes=(20,), max_iter=300, random_state=rng),
         "PLSRegression": cross_decomposition.PLSRegression(3),
         "VotingRegressor": ensemble.VotingRegressor(
             [("a", linear_model.Ridge()), ("b", tree.DecisionTreeRegressor(max_depth=4))]
@@ -188,6 +201,7 @@ def _transformers() -> dict[str, Any]:
         "Normalizer": preprocessing.Normalizer(),
         "Binarizer": preprocessing.Binarizer(threshold=1.5),
         "PowerTransformer": preprocessing.PowerTransformer(),
+        "QuantileTransformer": preprocessing.QuantileTransformer(n_quantiles=20),
         "KBinsDiscretizer": preprocessing.KBinsDiscretizer(5, encode="onehot-dense"),
         "KBinsDiscretizer ordinal": preprocessing.KBinsDiscretizer(5, encode="ordinal"),
         "PolynomialFeatures": preprocessing.PolynomialFeatures(2),
@@ -204,6 +218,9 @@ def _transformers() -> dict[str, Any]:
         "NeighborhoodComponentsAnalysis": neighbors.NeighborhoodComponentsAnalysis(2, random_state=rng),
         "KMeans": cluster.KMeans(4, n_init=1, random_state=rng),
         "MiniBatchKMeans": cluster.MiniBatchKMeans(4, n_init=1, random_state=rng),
+        "GaussianMixture": mixture.GaussianMixture(3, random_state=rng),
+        "BayesianGaussianMixture": mixture.BayesianGaussianMixture(n_components=3, random_state=rng),
+        "IsolationForest": ensemble.IsolationForest(n_estimators=20, random_state=rng),
         "OneClassSVM": svm.OneClassSVM(nu=0.2),
         "SGDOneClassSVM": linear_model.SGDOneClassSVM(random_state=rng),
         "LocalOutlierFactor": neighbors.LocalOutlierFactor(novelty=True),
@@ -213,7 +230,7 @@ def _transformers() -> dict[str, Any]:
 def _missing() -> dict[str, Any]:
     rng = 0
     return {
-        "SimpleImputer with indicator": impute.SimpleImputer(add_indicator=True),
+        "SimpleImputer": impute.SimpleImputer(),
         "KNNImputer": impute.KNNImputer(),
         "SimpleImputer, RandomForest": pipeline.make_pipeline(
             impute.SimpleImputer(strategy="median"), ensemble.RandomForestClassifier(30, random_state=rng)
@@ -263,8 +280,10 @@ def _ordinal() -> tuple[Any, dict[str, Any]]:
     return pipeline.Pipeline(steps).fit(frame[["town", "age", "income"]], y), {}
 
 
+_NEAR = "RadiusNeighborsClassifier"  # which rows of two classes are too far from all others to be told apart
+
 CASES = [
-    *(Case(f"{name}, two classes", fitted(e, cancer)) for name, e in _classifiers().items()),
+    *(Case(f"{name}, two classes", fitted(e, cancer)) for name, e in _classifiers().items() if name != _NEAR),
     *(Case(f"{name}, named classes", fitted(e, wine)) for name, e in _classifiers().items()),
     *(Case(name, fitted(e, diabetes)) for name, e in _regressors().items()),
     *(Case(name, fitted(e, iris)) for name, e in _transformers().items()),
@@ -286,5 +305,9 @@ CASES = [
     Case(
         "TfidfVectorizer, LogisticRegression",
         _text(feature_extraction.text.TfidfVectorizer(), linear_model.LogisticRegression()),
+    ),
+    Case(
+        "TfidfVectorizer with pairs of words, LinearSVC",
+        _text(feature_extraction.text.TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), svm.LinearSVC()),
     ),
 ]

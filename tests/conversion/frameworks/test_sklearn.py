@@ -21,6 +21,7 @@ from sklearn import (
     linear_model,
     pipeline,
     preprocessing,
+    svm,
     tree,
 )
 
@@ -47,23 +48,18 @@ def test_forests_keep_every_comparison_and_every_tie(iris: Any) -> None:
     assert metadata.read({p.key: p.value for p in result.model.metadata_props}, metadata.CLASSES) == ["0", "1", "2"]
 
 
-def test_histogram_boosting_compares_as_its_source(iris: Any) -> None:
+def test_histogram_boosting_compares_as_its_source(iris: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = iris
-    model = ensemble.HistGradientBoostingClassifier(max_iter=5).fit(x, y)
+    model = ensemble.HistGradientBoostingClassifier(max_iter=2).fit(x, y)
     certificate = sardonyx.convert(model).certificate
     assert certificate.passed
     assert certificate.thresholds is not None
     assert certificate.thresholds.differ == 0
-
-
-def test_thresholds_rounded_to_nearest_do_not_pass(iris: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    x, y = iris
-    model = ensemble.HistGradientBoostingClassifier(max_iter=5).fit(x, y)
     monkeypatch.setattr(tables, "rounded_down", lambda values: values.astype(np.float32))
-    certificate = sardonyx.convert(model, double=False).certificate
-    assert certificate.thresholds is not None
-    assert certificate.thresholds.differ > 0
-    assert not certificate.passed
+    nearest = sardonyx.convert(model, double=False).certificate
+    assert nearest.thresholds is not None
+    assert nearest.thresholds.differ > 0
+    assert not nearest.passed
 
 
 def test_missing_values_go_where_the_trees_send_them(iris: Any) -> None:
@@ -171,3 +167,29 @@ def test_another_version_of_scikit_learn_is_noted(tmp_path: Path, iris: Any) -> 
     (tmp_path / "m.pkl").write_bytes(content.replace(sklearn.__version__.encode(), b"1.9.0"))
     certificate = sardonyx.convert(tmp_path / "m.pkl", trust=True).certificate
     assert any("written by scikit-learn 1.9.0" in note for note in certificate.notes)
+
+
+def test_kernel_machines_compute_in_float64(iris: Any) -> None:
+    x, y = iris
+    result = sardonyx.convert(svm.SVC(kernel="poly").fit(x[50:], y[50:]))
+    assert result.certificate.passed
+    scores = result.session().run(["probabilities"], {"X": x.astype(np.float32)})[0]
+    decisions = svm.SVC(kernel="poly").fit(x[50:], y[50:]).decision_function(x.astype(np.float32))
+    assert np.abs(scores[:, 1] - decisions).max() < 1e-5 * np.abs(decisions).max()
+
+
+def test_counts_of_words_are_sublinear_as_the_source_means_it() -> None:
+    lines = ["one fox", "one fox fox", "a dog dog dog", "dog one"] * 2
+    steps = feature_extraction.text.TfidfVectorizer(sublinear_tf=True), linear_model.Ridge()
+    result = sardonyx.convert(pipeline.make_pipeline(*steps).fit(lines, [1.0, 2.0, 3.0, 4.0] * 2))
+    assert result.certificate.passed
+    assert any("sublinear_tf" in note for note in result.certificate.notes)
+
+
+def test_what_the_exporter_would_leave_out_is_named(iris: Any) -> None:
+    steps = impute.SimpleImputer(add_indicator=True), tree.DecisionTreeClassifier()
+    with pytest.raises(sardonyx.ConversionError, match=r"step 'simpleimputer', SimpleImputer, .*add_indicator"):
+        sardonyx.convert(pipeline.make_pipeline(*steps).fit(*iris))
+    boosted = ensemble.HistGradientBoostingClassifier(max_iter=2, categorical_features=[0]).fit(*iris)
+    with pytest.raises(sardonyx.ConversionError, match="sets of categories"):
+        sardonyx.convert(boosted)

@@ -16,16 +16,19 @@ from sardonyx.conversion.framework import Exported, Framework
 from sardonyx.conversion.frameworks._sklearn.answers import classes, reference
 from sardonyx.conversion.frameworks._sklearn.boosters import register
 from sardonyx.conversion.frameworks._sklearn.flow import Visit, visits
+from sardonyx.conversion.frameworks._sklearn.kernels import converters, has_probabilities
+from sardonyx.conversion.frameworks._sklearn.power import convert_power
 from sardonyx.conversion.frameworks._sklearn.precision import why_double
 from sardonyx.conversion.frameworks._sklearn.ranges import domains
 from sardonyx.conversion.frameworks._sklearn.reading import is_skops, read
 from sardonyx.conversion.frameworks._sklearn.repairs import exportable, repair
 from sardonyx.conversion.frameworks._sklearn.signature import Signature, signature
-from sardonyx.conversion.frameworks._sklearn.splits import is_tree, splits
+from sardonyx.conversion.frameworks._sklearn.splits import splits
 from sardonyx.conversion.frameworks._sklearn.steps import (
     check_fitted,
     check_supported,
     everything,
+    final,
     kind_of,
     unwrapped,
 )
@@ -37,6 +40,9 @@ from sardonyx.errors import ConversionError
 __all__ = ["ScikitLearn"]
 
 _OPSET = 18
+_MIXTURES = ("GaussianMixture", "BayesianGaussianMixture")
+_COARSE = 1e-4
+_WORD_COUNTS = ("MultinomialNB", "ComplementNB", "BernoulliNB")
 _PICKLES = (".pkl", ".pickle", ".joblib")
 _OTHERS = ("torch", "xgboost", "lightgbm", "catboost", "tensorflow", "keras", "jax", "flax", "mxnet", "chainer")
 
@@ -98,7 +104,7 @@ def _exported(
 ) -> Exported:
     called = signature(model, double)
     made = _onnx(model, called, request)
-    repair(made, notes)
+    repair(made, model, notes)
     repair_trees(made, visited, double, notes)
     names = classes(model)
     trees = splits(visited, len(called.columns), narrow=double)
@@ -115,29 +121,42 @@ def _exported(
         model=made,
         reference=reference(model, called, made.graph),
         domains=domains(called, visited),
-        splits=by_input if any(map(len, trees)) and _only_trees(visited) else {},
+        splits=by_input if any(map(len, trees)) and not hasattr(final(model), "transform") else {},
         metadata={metadata.CLASSES: json.dumps(names)} if names else {},
         notes=notes,
+        tolerance=_tolerance(visited, notes),
         finer=wider if may_widen and called.form in ("matrix", "columns") else None,
     )
 
 
-def _only_trees(visited: list[Visit]) -> bool:
-    return any(is_tree(visit.estimator) for visit in visited)
+def _tolerance(visited: list[Visit], notes: list[str]) -> float | None:
+    """1e-4 where the standard's own operator computes in float32 what the source computes in float64."""
+    for visit in visited:
+        kind = kind_of(visit.estimator)
+        if has_probabilities(visit.estimator):
+            notes.append(f"tolerance 1e-4: {kind} couples probabilities in float64, ONNX's SVMClassifier in float32")
+            return _COARSE
+        if kind in _WORD_COUNTS and any(hasattr(v.estimator, "vocabulary_") for v in visited):
+            notes.append(f"tolerance 1e-4: {kind} adds up logarithms in float64, ONNX's TfIdfVectorizer is float32")
+            return _COARSE
+    return None
 
 
 def _onnx(model: Any, called: Signature, request: Request) -> onnx.ModelProto:
     from skl2onnx import convert_sklearn
+    from sklearn.preprocessing import PowerTransformer
 
     opset = request.opset or _OPSET
+    mixtures = any(kind_of(step) in _MIXTURES for _, step in everything(model))  # their converter takes one number
     model = exportable(model)
     with quiet():
         made: onnx.ModelProto = convert_sklearn(
             model,
             kind_of(model),
             called.types(None if request.dynamic else 1),
-            target_opset={"": opset, "ai.onnx.ml": 3},
+            target_opset=opset if mixtures else {"": opset, "ai.onnx.ml": 3},
             options=_options(model),
+            custom_conversion_functions={**converters(), PowerTransformer: convert_power},
         )
     return made
 

@@ -72,6 +72,12 @@ def parse(model: Any) -> Parsed:
     loss = str(model.get_all_params().get("loss_function", "RMSE")).partition(":")[0]
     if loss in _OTHERS:
         raise ConversionError(f"CatBoost's loss {loss} cannot be converted: what predict says is not known")
+    policy = model.get_all_params().get("grow_policy", "SymmetricTree")
+    if policy != "SymmetricTree":
+        raise ConversionError(
+            f"CatBoost's trees of grow_policy {policy!r} cannot be converted: its exporter knows symmetric trees only. "
+            f"Train with grow_policy='SymmetricTree', the default"
+        )
     names = {kind: _columns(model, kind) for kind in ("cat", "text", "embedding")}
     for kind, columns in names.items():
         if columns:

@@ -16,6 +16,7 @@ __all__ = ["classes", "reference"]
 
 _MIXTURES = ("GaussianMixture", "BayesianGaussianMixture")
 _CENTERS = ("KMeans", "MiniBatchKMeans")
+_ONE_COLUMN = ("LinearSVC", "RidgeClassifier", "RidgeClassifierCV")
 _OUTLIERS = ("IsolationForest", "OneClassSVM", "SGDOneClassSVM", "LocalOutlierFactor", "EllipticEnvelope")
 
 
@@ -41,25 +42,28 @@ def _asked(model: Any, count: int) -> list[Callable[[Any], Any]]:
     if last == "NearestNeighbors":
         return [lambda x: model.kneighbors(x)[1], lambda x: model.kneighbors(x)[0]][:count]
     if count == 1:
-        return [_single(model, last)]
+        return [_single(model)]
     if last in _CENTERS:
         return [model.predict, model.transform]
     if last in _OUTLIERS:
         return [model.predict, model.decision_function]
     if hasattr(model, "predict_proba"):
         return [model.predict, model.predict_proba]
-    return [model.predict, lambda x: _two_sided(model.decision_function(x))]
+    if last in _ONE_COLUMN:
+        return [model.predict, model.decision_function]
+    total = 1.0 if last == "OneVsOneClassifier" else 0.0
+    return [model.predict, lambda x: _two_sided(model.decision_function(x), total)]
 
 
-def _single(model: Any, last: str) -> Callable[[Any], Any]:
-    if hasattr(model, "predict") and last not in ("PLSRegression",):
-        return lambda x: model.predict(x)
-    return model.predict if hasattr(model, "predict") else model.transform  # type: ignore[no-any-return]
+def _single(model: Any) -> Callable[[Any], Any]:
+    asks = model.predict if hasattr(model, "predict") and not hasattr(model, "get_support") else model.transform
+    return asks  # type: ignore[no-any-return]
 
 
-def _two_sided(scores: Any) -> Any:
-    """skl2onnx gives a score for each of two classes where scikit-learn gives that of the second."""
-    return np.stack([-scores, scores], axis=1) if np.ndim(scores) == 1 else scores
+def _two_sided(scores: Any, total: float) -> Any:
+    """skl2onnx gives a score for each of two classes where scikit-learn gives that of the second; ``total`` is what
+    both add up to."""
+    return np.stack([total - scores, scores], axis=1) if np.ndim(scores) == 1 else scores
 
 
 def _dense(found: Any) -> Any:

@@ -97,7 +97,7 @@ def _out(model: Any, tags: Tags) -> Tags:
         return [tag for tag, kept in zip(tags, model.get_support(), strict=False) if kept]
     if kind == "SimpleImputer":
         kept = [tag for tag, value in zip(tags, model.statistics_, strict=True) if not _is_nan(value)]
-        added = model.indicator_.n_features_ if getattr(model, "indicator_", None) is not None else 0
+        added = len(model.indicator_.features_) if getattr(model, "indicator_", None) is not None else 0
         return [None if t is None else replace(t, filled=True) for t in kept] + [None] * (added and _width(model, kept))
     if kind == "FunctionTransformer" and model.func is None:
         return tags

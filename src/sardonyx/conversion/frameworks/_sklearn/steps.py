@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sardonyx.errors import ConversionError
 
 __all__ = ["chain", "check_fitted", "check_supported", "everything", "final", "kind_of", "unwrapped"]
 
+_BEYOND: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    (
+        "SimpleImputer",
+        lambda step: bool(step.add_indicator),
+        "skl2onnx leaves the columns of add_indicator=True out. Put a MissingIndicator beside it with FeatureUnion",
+    ),
+    (
+        "GaussianProcessClassifier",
+        lambda step: True,
+        "its posterior needs a linear solver, which ONNX has not. Use an SVC, or a calibrated classifier",
+    ),
+    (
+        "HistGradientBoostingClassifier",
+        lambda step: step.is_categorical_ is not None and any(step.is_categorical_),
+        "skl2onnx has no sets of categories for it. Use LightGBM or XGBoost for such columns, or a OneHotEncoder",
+    ),
+    (
+        "HistGradientBoostingRegressor",
+        lambda step: step.is_categorical_ is not None and any(step.is_categorical_),
+        "skl2onnx has no sets of categories for it. Use LightGBM or XGBoost for such columns, or a OneHotEncoder",
+    ),
+)
 _SEARCHES = ("GridSearchCV", "RandomizedSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV")
 
 
@@ -97,6 +119,9 @@ def check_supported(model: Any) -> None:
     from skl2onnx._supported_operators import sklearn_operator_name_map as known
 
     for name, step in everything(model):
+        for kind, applies, advice in _BEYOND:
+            if kind_of(step) == kind and applies(step):
+                raise ConversionError(f"{_place(name, step)} cannot be converted: {advice}")
         if type(step) in known or kind_of(step) in ("Pipeline", "ColumnTransformer", "FeatureUnion"):
             continue
         raise ConversionError(
