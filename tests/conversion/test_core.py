@@ -19,7 +19,8 @@ import sardonyx
 from sardonyx import metadata
 from sardonyx.conversion import writing
 from sardonyx.conversion.certificate import Measure, default_tolerance
-from sardonyx.conversion.framework import Domain
+from sardonyx.conversion.framework import Domain, Exported
+from sardonyx.conversion.frameworks.onnx_files import OnnxFiles
 from sardonyx.conversion.quiet import quiet
 from sardonyx.conversion.samples import next_to_splits
 from sardonyx.conversion.tables import from_tables
@@ -131,6 +132,15 @@ def test_large_weights_stand_beside_the_model(tmp_path: Path, monkeypatch: pytes
     assert (tmp_path / "m.onnx").stat().st_size < 1000
     record = json.loads((tmp_path / "m.certificate.json").read_text())
     assert record["model"]["weights_sha256"] == writing.digest(tmp_path / "m.onnx.data")
+
+
+def test_data_that_the_source_does_not_take_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(feeds: Any) -> Any:
+        raise ValueError("x must be sorted")
+
+    monkeypatch.setattr(OnnxFiles, "export", lambda *arguments: Exported(doubling(), refuse))
+    with pytest.raises(sardonyx.ConversionError, match=r"cannot answer the data.*x must be sorted.*--data"):
+        sardonyx.convert(doubling())
 
 
 def test_exporters_are_quiet(capfd: pytest.CaptureFixture[str]) -> None:

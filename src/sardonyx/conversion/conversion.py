@@ -184,15 +184,14 @@ def _certified(
         samples = given(inputs, named(read_data(data, inputs), tuple(v.name for v in inputs)))
     else:
         domains = {**from_tables(exported.model), **exported.domains}
-        origin = "training" if any(not domain.padding for domain in exported.domains.values()) else "types"
+        origin = "training" if any(domain.trained for domain in exported.domains.values()) else "types"
         samples = generated(inputs, domains, exported.sizes, rows, seed, origin, exported.other_sizes)
     names = [value.name for value in session.get_outputs()]
     measures = {name: Measure(name, exported.steps.get(name, 0.0), exported.float64) for name in names}
     types: dict[str, np.dtype[Any]] = {}
     for feeds in samples.calls:
         ours = dict(zip(names, session.run(None, feeds), strict=True))
-        with quiet():
-            theirs = exported.reference(feeds)
+        theirs = _answer(exported, feeds)
         for name, measure in measures.items():
             measure.add(theirs[name], ours[name])
             types[name] = np.asarray(ours[name]).dtype
@@ -211,6 +210,20 @@ def _certified(
     if not certificate.passed:
         certificate.first_difference = _first_difference(exported, samples, allowed)
     return certificate
+
+
+def _answer(exported: Exported, feeds: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The source's own, kept from the user's terminal; raises ConversionError where it has none for this data."""
+    try:
+        with quiet():
+            return exported.reference(feeds)
+    except SardonyxError:
+        raise
+    except Exception as error:  # whatever a framework says to data that it does not take
+        raise ConversionError(
+            f"the source itself cannot answer the data of the certificate ({type(error).__name__}: {_short(error)}): "
+            "give some that it can, --data or data="
+        ) from error
 
 
 def _session(model: onnx.ModelProto) -> sardonyx.InferenceSession:

@@ -29,7 +29,8 @@ class Domain:
     ``low`` and ``high`` (broadcast against one row) bound numbers; ``points`` are values that matter, per column or,
     with one entry, for all columns alike: categories of a string column, split points of trees. ``missing`` puts NaN
     (or, among strings, the empty one) into a few places.
-    ``padding`` makes a mask of it: in each row ones, at least one, and then zeros.
+    ``padding`` makes a mask of it: in each row ones, at least one, and then zeros. ``trained`` says that it comes from
+    the training, not only from what is sensible.
     """
 
     low: npt.ArrayLike | None = None
@@ -37,6 +38,7 @@ class Domain:
     points: Sequence[npt.NDArray[Any]] = ()
     missing: bool = False
     padding: bool = False
+    trained: bool = True
 
 
 @dataclass

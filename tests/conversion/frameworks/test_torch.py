@@ -220,3 +220,22 @@ def test_the_first_layer_that_differs_is_named(small: Any, monkeypatch: pytest.M
     certificate = sardonyx.convert(source, example_inputs=EXAMPLE, rows=20).certificate
     assert not certificate.passed
     assert re.match(r"0\.last \(\w+\): relative difference", certificate.first_difference)
+
+
+class Packed(nn.Module):  # type: ignore[name-defined, misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.GRU(3, 4, batch_first=True)
+
+    def forward(self, x: Any, lengths: Any) -> Any:
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        return nn.utils.rnn.pad_packed_sequence(self.cell(packed)[0], batch_first=True, total_length=6)[0]
+
+
+def test_packed_sequences_are_traced_and_their_lengths_stay_possible() -> None:
+    torch.manual_seed(0)
+    example = (torch.randn(3, 6, 3), torch.tensor([6, 2, 4]))
+    result = sardonyx.convert(Packed().eval(), example_inputs=example, rows=40)
+    assert result.certificate.passed
+    assert result.certificate.data["origin"] == "types"
+    assert "traced by one call" in result.certificate.notes[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -16,9 +16,12 @@ from sardonyx.conversion.frameworks._torch.exporting import Graph, exported, of_
 from sardonyx.conversion.frameworks._torch.places import place_of
 from sardonyx.conversion.frameworks._torch.tracing import Tracer, layers_of
 from sardonyx.conversion.source import Request
+from sardonyx.conversion.tables import from_tables
 from sardonyx.errors import ConversionError
 
 __all__ = ["convert"]
+
+_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 def convert(model: Any, request: Request, notes: list[str]) -> Exported:
@@ -48,7 +51,7 @@ def convert(model: Any, request: Request, notes: list[str]) -> Exported:
     return Exported(
         graph.model,
         reference,
-        domains=_domains(call),
+        domains=_domains(call, from_tables(graph.model)),
         sizes=graph.axes.sizes,
         float64=bool(floats) and all(t.dtype == torch.float64 for t in floats),
         metadata=_metadata(flat.inner, flat.given),
@@ -145,10 +148,16 @@ def _axes_of(program: Any, call: Call, wanted: Mapping[str, Any], notes: list[st
     return Axes(call.tensors, names)
 
 
-def _domains(call: Call) -> dict[str, Domain]:
-    """Masks of padding, by their names: a row that is nothing but padding has no answer."""
-    pairs = zip(call.names, call.tensors, strict=True)
-    return {n: Domain(padding=True) for n, t in pairs if "mask" in n and t.ndim == 2 and not t.is_floating_point()}
+def _domains(call: Call, known: Collection[str]) -> dict[str, Domain]:
+    """Integers stay within the example's, where the model does not say what they may be; masks of padding, by their
+    names, hide no whole row: that has no answer."""
+    found = {}
+    for name, tensor in zip(call.names, call.tensors, strict=True):
+        if "mask" in name and tensor.ndim == 2 and not tensor.is_floating_point():
+            found[name] = Domain(padding=True, trained=False)
+        elif tensor.dtype in _INTEGERS and name not in known and tensor.numel() and tensor.any():
+            found[name] = Domain(int(tensor.min()), int(tensor.max()), trained=False)
+    return found
 
 
 def _metadata(module: Any, outputs: list[str]) -> dict[str, str]:
