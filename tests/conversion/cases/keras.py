@@ -116,6 +116,16 @@ def text() -> Any:
     return keras.Model(ids, L.Dense(2, "softmax")(L.GlobalMaxPooling1D()(x)))
 
 
+def sentences() -> Any:
+    """From text to scores: words, their embeddings, and their weighted counts."""
+    words = ["the", "cat", "sat", "on", "mat", "dont", "été"]
+    given = keras.Input((1,), dtype="string", name="text")
+    ids = L.TextVectorization(vocabulary=words, output_sequence_length=12)(given)
+    counts = L.TextVectorization(vocabulary=words, output_mode="tf_idf", idf_weights=np.linspace(0.5, 2, 7))(given)
+    read = L.Bidirectional(L.LSTM(8))(L.Embedding(9, 16)(ids))
+    return keras.Model(given, L.Dense(3, "softmax")(L.Concatenate()([read, L.Flatten()(counts)])))
+
+
 def masked() -> Any:
     ids = keras.Input((None,), dtype="int32", name="ids")
     return keras.Model(ids, L.Dense(2, "softmax")(L.LSTM(16)(L.Embedding(200, 16, mask_zero=True)(ids))))
@@ -186,6 +196,7 @@ CASES = [
     Case("separable, depthwise and transposed convolution", built(separable)),
     Case("text: Embedding, Conv1D", built(text)),
     Case("text: masked LSTM", built(masked)),
+    Case("text: TextVectorization, Embedding, LSTM", built(sentences)),
     Case("strings, codes and numbers: lookups, Normalization, Discretization", built(columns)),
     Case("pictures: CenterCrop, Resizing, Rescaling, grouped convolution", built(pictures)),
     Case("custom layer", built(custom)),

@@ -115,6 +115,37 @@ def test_lookups(mode: str) -> None:
     assert certificate.data["origin"] == "training"
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"output_sequence_length": 5},
+        {},
+        {"standardize": "lower"},
+        {"standardize": None, "output_sequence_length": 3},
+        {"output_mode": "multi_hot"},
+        {"output_mode": "count", "pad_to_max_tokens": False},
+        {"output_mode": "tf_idf", "idf_weights": [1.0, 0.5, 2.0, 3.0]},
+    ],
+    ids=str,
+)
+def test_text_is_split_and_looked_up(settings: dict[str, Any]) -> None:
+    given = keras.Input((1,), dtype="string", name="text")
+    model = keras.Model(given, L.TextVectorization(vocabulary=["the", "cat", "dont", "été"], **settings)(given))
+    texts = ["The cat, the CAT!", "don't", "", " \t ", "...", "été-cat\nthe  the x y z", "a" * 50, "don''t [the]\\cat"]
+    result = sardonyx.convert(model, data=np.array(texts, object)[:, None])
+    assert result.certificate.passed, result.certificate.plain()
+    assert result.certificate.model["opsets"]["ai.onnx"] == 20
+    with pytest.raises(ConversionError, match="needs opset 20"):
+        sardonyx.convert(model, opset=15)
+
+
+def test_text_that_is_split_otherwise_is_refused_by_name() -> None:
+    given = keras.Input((1,), dtype="string")
+    layer = L.TextVectorization(vocabulary=["the"], ngrams=2, name="pairs")
+    with pytest.raises(ConversionError, match=r"StringNGrams of layer 'pairs' \(TextVectorization\)"):
+        sardonyx.convert(keras.Model(given, layer(given)))
+
+
 def test_class_names_by_an_inverted_lookup() -> None:
     given = keras.Input((3,), dtype="int64")
     names = L.StringLookup(vocabulary=["cat", "dog"], invert=True, num_oov_indices=1)(given)

@@ -14,6 +14,7 @@ from sardonyx.conversion.framework import Trace
 from sardonyx.conversion.frameworks._tensorflow.handlers import HANDLERS, counted
 from sardonyx.conversion.frameworks._tensorflow.packages import complaints, import_tensorflow
 from sardonyx.conversion.frameworks._tensorflow.repairs import at_opset, check_operators, first_opset, name_sizes
+from sardonyx.conversion.frameworks._tensorflow.texts import write_texts
 from sardonyx.conversion.frameworks._tensorflow.trace import tracer
 from sardonyx.conversion.source import Request
 
@@ -85,12 +86,13 @@ def to_onnx(function: Function, request: Request, describe: Callable[[str], str]
                 initialized_tables=tables,
                 custom_op_handlers=counted(counts, tables),
             )
+    notes = [*notes_of(counts), *write_texts(model, request.opset)]
     check_operators(model, failures, describe)
     given = {spec.name: spec.shape for spec in function.inputs}
     name_sizes(model, given, dict(zip(function.outputs, shapes, strict=True)))
-    model = at_opset(model, request.opset or opset)
+    model = at_opset(model, request.opset)
     coarse = _COARSE if counts["ResizeBicubic"] else None
-    return Graph(model, tracer(frozen, names, model), notes_of(counts), coarse)
+    return Graph(model, tracer(frozen, names, model), notes, coarse)
 
 
 def _without_calls(graph: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:

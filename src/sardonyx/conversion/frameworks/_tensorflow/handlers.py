@@ -16,7 +16,7 @@ __all__ = ["HANDLERS", "counted"]
 
 _ROOT_HALF, _ROOT_2_PI = 0.5**0.5, (2 / np.pi) ** 0.5
 
-_UNCHANGED = ("Bincount", "DenseBincount")
+_UNCHANGED = ("Bincount", "DenseBincount", "Equal", "NotEqual")
 
 Handler: TypeAlias = Callable[[Any, Any, str, Any], None]
 
@@ -87,6 +87,18 @@ def _resize(graph: Any, node: Any, name: str, args: Any) -> None:
 def _bicubic(graph: Any, node: Any, name: str, args: Any) -> None:
     """bicubic Resize, whose weights TensorFlow takes from a table of 1024 places while ONNX computes them"""
     _resize(graph, node, name, args)
+
+
+def _equal(graph: Any, node: Any, name: str, args: Any) -> None:
+    """Equal of any type: of strings it is ONNX's since opset 19"""
+    from tf2onnx.onnx_opset.logical import Equal
+
+    if graph.get_dtype(node.input[0]) != onnx.TensorProto.STRING:
+        Equal.version_11(graph, node)
+    elif node.type == "NotEqual":
+        _replaced(graph, node, "Not", [_made(graph, node, "Equal", list(node.input))])
+    else:
+        _replaced(graph, node, "Equal", list(node.input))
 
 
 def _bincount(graph: Any, node: Any, name: str, args: Any) -> None:
@@ -172,6 +184,8 @@ HANDLERS: dict[str, Handler] = {
     "Expm1": _expm1,
     "TFL_GELU": _tflite_gelu,
     "Bitcast": _sign_bit,
+    "Equal": _equal,
+    "NotEqual": _equal,
     "Bincount": _bincount,
     "DenseBincount": _bincount,
     "Bucketize": _bucketize,

@@ -130,7 +130,7 @@ def exported(source: Source, request: Request) -> Exported:
     if rounds:
         notes.append("TFLite rounds activations to 8 bits before they meet weights of 8 bits; the model does not")
     return Exported(
-        at_opset(model, request.opset or opset),
+        at_opset(model, request.opset),
         interpreter.reference,
         domains=interpreter.domains(),
         steps=steps,

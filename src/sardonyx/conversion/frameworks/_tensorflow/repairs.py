@@ -68,10 +68,10 @@ def name_sizes(model: onnx.ModelProto, inputs: Mapping[str, Any], outputs: Mappi
     del model.graph.value_info[:]  # of sizes under other names
 
 
-def at_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
-    """The model at a newer opset than tf2onnx writes."""
+def at_opset(model: onnx.ModelProto, opset: int | None) -> onnx.ModelProto:
+    """The model at a newer opset than tf2onnx writes, where that is wished."""
     current = next(entry.version for entry in model.opset_import if entry.domain == "")
-    if opset <= current:
+    if opset is None or opset <= current:
         return model
     try:
         return onnx.version_converter.convert_version(model, opset)
