@@ -30,6 +30,7 @@ CASES = [
     Case("depthwise convolution, clip", saved("mobile", 3, 17, 17)),
     Case("two layers of LSTM", saved("lstm", 9, 8)),
     Case("text: Embedding, two layers of bidirectional GRU", saved("text", 11, dtype="int32")),
+    Case("text: Embedding, 1-D convolution and pooling", saved("letters", 15, dtype="int32")),
     Case("attention with LayerNorm and GELU", saved("attention", 7, 16)),
     Case("Module's checkpoint with SoftmaxOutput", saved("classifier")),
     Case("two inputs, two outputs", saved("several")),

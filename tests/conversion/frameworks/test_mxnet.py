@@ -51,6 +51,16 @@ def test_names_and_open_batches(models: Path) -> None:
     assert fixed.certificate.model["opsets"] == {"ai.onnx": 17}
 
 
+def test_the_batch_may_be_another_axis() -> None:
+    source = made(MXNet.environment, "mxnet_models.py") / "time_major-symbol.json"
+    example = np.zeros((6, 1, 5), np.float32)
+    result = sardonyx.convert(source, example_inputs=example, batch_axis=1)
+    assert result.certificate.passed
+    assert list(shapes(result).values()) == [[6, "batch", 5], [6, "batch", 10]]
+    with pytest.raises(ConversionError, match="option batch_axis=first: expected a number"):
+        sardonyx.convert(source, example_inputs=example, batch_axis="first")
+
+
 def test_the_last_epoch_is_taken(models: Path) -> None:
     shutil.copy(models / "several-0000.params", models / "several-0012.params")
     notes = sardonyx.convert(models / "several-symbol.json").certificate.notes

@@ -21,7 +21,6 @@ _MAGIC = b"\x12\x01" + bytes(6)
 _TAIL = 4096
 _WRITTEN_OPSET = 13
 """Of the newest forms that MXNet's exporter knows; it declares the newest opset of the onnx package instead."""
-_BATCH = "batch"
 
 
 class MXNet(IsolatedFramework):
@@ -50,12 +49,23 @@ class MXNet(IsolatedFramework):
         assert source.path is not None
         symbol, params = _both(source.path, request, notes)
         shapes, types = shapes_and_types(request.example_inputs)
+        axes = _batch_axes(request)
         worker = self.start(request)
         try:
-            return _exported(worker, symbol, params, shapes, types, request, notes)
+            return _exported(worker, symbol, params, shapes, types, axes, request, notes)
         except BaseException:
             worker.close()
             raise
+
+
+def _batch_axes(request: Request) -> dict[str, int]:
+    """The option ``batch_axis``: a number for all inputs, or numbers by name; without it, a symbol's layouts tell, or
+    it is the first."""
+    wanted = request.option("batch_axis", {})
+    axes = {"": wanted} if isinstance(wanted, int) else wanted
+    if not isinstance(axes, dict) or any(not isinstance(axis, int) or axis < 0 for axis in axes.values()):
+        raise ConversionError(f"option batch_axis={wanted}: expected a number, or numbers by names of inputs")
+    return {str(name): axis for name, axis in axes.items()}
 
 
 def _ends_as_symbol(source: Source) -> bool:
@@ -107,11 +117,12 @@ def _exported(
     params: Path,
     shapes: Mapping[str, Any],
     types: Mapping[str, str],
+    axes: Mapping[str, int],
     request: Request,
     notes: list[str],
 ) -> Exported:
     files = {"symbol": str(symbol.resolve()), "params": str(params.resolve())}
-    inputs = worker.ask("open", **files, shapes=shapes, types=types)
+    inputs = worker.ask("open", **files, shapes=shapes, types=types, axes=axes)
     unknown = [entry["name"] for entry in inputs if entry["shape"] is None]
     if unknown:
         raise ConversionError(
@@ -123,7 +134,7 @@ def _exported(
     notes += done["notes"]
     model = read_model(path)
     path.unlink()
-    set_outputs(model, done["outputs"], _BATCH)
+    set_outputs(model, done["outputs"])
     _declare(model, notes)
     if request.opset is not None:
         model = with_opset(model, request.opset)

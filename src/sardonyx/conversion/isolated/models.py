@@ -21,20 +21,19 @@ def read_model(path: Path) -> onnx.ModelProto:
     return model
 
 
-def set_outputs(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int | None]], batch: str) -> None:
-    """Puts the outputs in the source's order, with its shapes; None is the batch on the first axis, and an unnamed
-    size elsewhere."""
+def set_outputs(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int | str | None]]) -> None:
+    """Puts the outputs in the source's order, with its shapes: numbers, names of symbolic sizes, None for unknown."""
     known = {value.name: value for value in model.graph.output}
     ordered = [known[name] for name in shapes]
     for value, shape in zip(ordered, shapes.values(), strict=True):
         dims = value.type.tensor_type.shape.dim
         del dims[:]
-        for axis, size in enumerate(shape):
+        for size in shape:
             dim = dims.add()
-            if size is not None:
+            if isinstance(size, int):
                 dim.dim_value = size
-            elif axis == 0:
-                dim.dim_param = batch
+            elif size is not None:
+                dim.dim_param = size
     copied = [onnx.ValueInfoProto.FromString(value.SerializeToString()) for value in ordered]
     del model.graph.output[:]
     model.graph.output.extend(copied)

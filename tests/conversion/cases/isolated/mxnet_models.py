@@ -87,6 +87,18 @@ def text():
     return Block(call, embedding=nn.Embedding(200, 16), gru=rnn.GRU(20, 2, "NTC", bidirectional=True), out=nn.Dense(3))
 
 
+def letters():
+    def call(block, F, ids):
+        return F.log_softmax(block.out(block.seen(F.swapaxes(block.embedding(ids), 1, 2))))
+
+    seen = sequential(nn.Conv1D(12, 3, activation="relu"), nn.MaxPool1D(2), nn.Conv1D(8, 2), nn.GlobalMaxPool1D())
+    return Block(call, embedding=nn.Embedding(60, 10), seen=seen, out=nn.Dense(4))
+
+
+def time_major():
+    return sequential(rnn.LSTM(10))
+
+
 def attention():
     def call(block, F, x):
         scores = F.batch_dot(block.query(x), block.key(x), transpose_b=True) / 4
@@ -136,6 +148,8 @@ def main(folder):
     gluon_model("mobile", mobile, (1, 3, 17, 17))
     gluon_model("lstm", lstm, (1, 9, 8))
     gluon_model("text", text, (1, 11), dtype="int32")
+    gluon_model("letters", letters, (1, 15), dtype="int32")
+    gluon_model("time_major", time_major, (6, 1, 5))
     gluon_model("attention", attention, (1, 7, 16))
     symbol_model("classifier", classifier(), data=(20,))
     symbol_model("several", several(), table=(6,), picture=(3, 12, 12))

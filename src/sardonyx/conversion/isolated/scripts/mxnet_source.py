@@ -53,10 +53,11 @@ def read(symbol, params):
     return json.loads(Model.symbol.tojson())["nodes"]
 
 
-def open_model(symbol, params, shapes, types):
+def open_model(symbol, params, shapes, types, axes):
     """Reads the files and gives the inputs: name, shape or None, type, and for indices how many there are.
 
-    ``shapes`` and ``types`` are the caller's, by name or, for those whose name is a number, by position.
+    ``shapes`` and ``types`` are the caller's, by name or, for those whose name is a number, by position;
+    ``axes`` are those of the batch, by name, and under ``""`` for all others.
     """
     nodes = read(symbol, params)
     labels = {nodes[n["inputs"][1][0]]["name"] for n in nodes if n["op"] in LOSSES and len(n["inputs"]) > 1}
@@ -66,7 +67,7 @@ def open_model(symbol, params, shapes, types):
     for position, name in enumerate(names):
         node = next(n for n in nodes if n["name"] == name)
         attributes = node.get("attrs", {})
-        batch = (attributes.get("__layout__") or "N").find("N")
+        batch = axes.get(name, axes.get("", max((attributes.get("__layout__") or "N").find("N"), 0)))
         shape = shapes.get(name, shapes.get(str(position))) or sizes_of(attributes.get("__shape__"), batch)
         count = indices(nodes, name)
         given = types.get(name, types.get(str(position)))
@@ -143,8 +144,8 @@ def indices(nodes, name):
 
 
 def export(path, dynamic):
-    """Writes the ONNX file; gives the outputs' shapes by name, None standing for what changes with the batch, and
-    notes."""
+    """Writes the ONNX file; gives the outputs' shapes by name, with "batch" where a size is that of the batch and
+    None where it depends on it, and notes."""
     shapes = [tuple(i["shape"]) for i in Model.inputs]
     types = [np.dtype(i["dtype"]).type for i in Model.inputs]
     symbol, notes = Model.without_labels, []
@@ -172,13 +173,16 @@ def export(path, dynamic):
 
 
 def open_shapes(notes):
-    """The outputs' shapes with None for what changes with the batch; None where the symbol is made for one batch."""
+    """The outputs' shapes with "batch", or None, for what changes with it; None where one batch only is taken."""
     try:
         few, more = result_shapes(2), result_shapes(3)
     except mx.MXNetError as error:
         notes.append(f"the batch stays as in the example, the symbol takes no other: {first_line(error)}")
         return None
-    return [[a if a == b else None for a, b in zip(one, other)] for one, other in zip(few, more)]
+    return [
+        [a if a == b else "batch" if (a, b) == (2, 3) else None for a, b in zip(one, other)]
+        for one, other in zip(few, more)
+    ]
 
 
 def widths(symbol):
@@ -240,6 +244,9 @@ def evaluate(given, names, found):
 
 def convert_layer(node, **settings):
     """The exporter's own, with the layer's name in its complaints."""
+    attributes = node.get("attrs", {})
+    if attributes.get("layout") == "NCW" and node["op"] in ("Convolution", "Pooling"):
+        node = dict(node, attrs=dict(attributes, layout="NCHW"))  # which the exporter writes in the same way
     try:
         return original(node, **settings)
     except Exception as error:
