@@ -148,6 +148,7 @@ CASES = [
     Case(
         "LSTM, 2 layers, any length",
         module(lambda: Recurrent("LSTM", both_ways=False), tokens(1, 9), dynamic_axes=SEQUENCE),
+        heavy=True,
     ),
     Case("GRU, both ways", module(lambda: Recurrent("GRU", both_ways=True), tokens(1, 9)), heavy=True),
     Case("ViT", module(ViT, image(1, 3, 32, 32), rows=200), heavy=True),

@@ -127,7 +127,7 @@ def test_nested_arguments_and_results() -> None:
     torch.manual_seed(0)
     state = torch.zeros(1, 1, 5)
     example = {"ids": torch.zeros(1, 6, dtype=torch.int64), "states": {"h": state, "c": state}, "scale": 2.0}
-    result = sardonyx.convert(Nested().eval(), example_inputs=example, dynamic_axes={"ids": {1: "sequence"}})
+    result = sardonyx.convert(Nested().eval(), example_inputs=example, dynamic_axes={"ids": {1: "sequence"}}, rows=20)
     batched = [1, "batch", 5]
     assert sizes(result.model) == {"ids": ["batch", "sequence"], "states.h": batched, "states.c": batched}
     assert [value.name for value in result.model.graph.output] == ["logits", "states_0", "states_1"]
