@@ -52,10 +52,6 @@ def tokens(*sizes: int) -> torch.Tensor:
     return torch.zeros(sizes, dtype=torch.int64)
 
 
-def lstm() -> nn.Module:
-    return Recurrent("LSTM", both_ways=False)
-
-
 def decoder() -> Built:
     past = [(image(1, 4, 5, 8), image(1, 4, 5, 8)) for _ in range(2)]
     names = [f"past_{layer}_{part}" for layer in range(2) for part in range(2)]
