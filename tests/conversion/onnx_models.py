@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-__all__ = ["Weights", "attention", "cnn", "flattening", "lstm", "mlp", "model", "old_cnn"]
+__all__ = ["Weights", "attention", "cnn", "flattening", "heads", "lstm", "mlp", "model", "old_cnn"]
 
 
 class Weights:
@@ -148,6 +148,28 @@ def flattening(batch: int = 1, opset: int = 13) -> onnx.ModelProto:
         helper.make_node("Reshape", ["g", "flat"], ["y"]),
     ]
     return model(nodes, {"x": [batch, 3, 4, 4]}, {"y": [batch, 60]}, w, opset)
+
+
+def heads(batch: int, opset: int = 13) -> onnx.ModelProto:
+    """Two heads of a sequence that comes first, as PyTorch's attention is exported: the batch is within other sizes."""
+    w = Weights()
+    shapes = {"heads": [5, 2 * batch, 4], "rows": [5 * batch, 8], "tokens": [5, batch, 8]}
+    for name, shape in shapes.items():
+        w.add(name, np.array(shape, np.int64))
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["a"], perm=[1, 0, 2]),
+        helper.make_node("Reshape", ["a", "heads"], ["b"], "to_heads"),
+        helper.make_node("Transpose", ["b"], ["c"], perm=[1, 0, 2]),
+        helper.make_node("Transpose", ["b"], ["d"], perm=[1, 2, 0]),
+        helper.make_node("MatMul", ["c", "d"], ["e"]),
+        helper.make_node("MatMul", ["e", "c"], ["f"]),
+        helper.make_node("Transpose", ["f"], ["g"], perm=[1, 0, 2]),
+        helper.make_node("Reshape", ["g", "rows"], ["h"], "to_rows"),
+        helper.make_node("Gemm", ["h", w.normal("v", 8, 8)], ["i"]),
+        helper.make_node("Reshape", ["i", "tokens"], ["j"], "to_tokens"),
+        helper.make_node("Transpose", ["j"], ["y"], perm=[1, 0, 2]),
+    ]
+    return model(nodes, {"x": [batch, 5, 8]}, {"y": [batch, 5, 8]}, w, opset)
 
 
 def attention(opset: int = 17) -> onnx.ModelProto:

@@ -152,6 +152,16 @@ def test_a_batch_that_a_node_fixes_is_named() -> None:
         open_batch(two)
 
 
+def test_a_batch_within_other_sizes_is_found_or_refused() -> None:
+    result = sardonyx.convert(models.heads(2), dynamic_batch=True, rows=9)
+    assert result.certificate.passed
+    assert [d.dim_param for d in result.model.graph.output[0].type.tensor_type.shape.dim] == ["batch", "", ""]
+    with pytest.raises(
+        sardonyx.ConversionError, match=r"\[5, 2, 4\] of node 'to_heads'.*where the batch of 1 is.*batch of 2"
+    ):
+        sardonyx.convert(models.heads(1), dynamic_batch=True)
+
+
 def test_a_last_part_that_is_not_full() -> None:
     opened = open_batch(models.mlp(4))
     assert opened is not None

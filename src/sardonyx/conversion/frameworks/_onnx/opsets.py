@@ -178,7 +178,17 @@ def _move(node: onnx.NodeProto, before: int, after: int, around: Surroundings) -
         if after > before or back is None:
             raise CannotExpress(f"opset {version} changed its meaning")
         back(node, around)
+    if node.op_type == "Reshape":
+        _drop_needless_allowzero(node, around)
     _conform(node, before, new)
+
+
+def _drop_needless_allowzero(node: onnx.NodeProto, around: Surroundings) -> None:
+    shape = around.constants.get(node.input[1]) if len(node.input) > 1 else None
+    if shape is not None and shape.all():
+        kept = [attribute for attribute in node.attribute if attribute.name != "allowzero"]
+        del node.attribute[:]
+        node.attribute.extend(kept)
 
 
 def _conform(node: onnx.NodeProto, before: int, new: Schema) -> None:

@@ -21,7 +21,6 @@ __all__ = ["OpenBatch", "fix_sizes", "open_batch"]
 
 _NAME = "batch"
 _UNKNOWN = "unk__"
-_MOST_REWRITES = 500
 _RECURRENT = ("LSTM", "GRU", "RNN")
 
 Run = Callable[[Mapping[str, npt.NDArray[Any]]], Mapping[str, Any]]
@@ -104,10 +103,11 @@ def open_batch(model: onnx.ModelProto, axes: Mapping[str, int] | None = None) ->
             value.type.tensor_type.shape.dim[inputs[value.name]].dim_param = _NAME
     _forget_declared(model.graph)
     _open_states(model, inputs)
-    for _ in range(_MOST_REWRITES):
+    shapes = _inferred(model)
+    waiting = [node for node in model.graph.node if node.op_type in ("Reshape", "Expand")]
+    while (done := next((n for n in waiting if _open_shape(model, n, size, inputs, fixed, shapes)), None)) is not None:
+        waiting = [node for node in waiting if node is not done]
         shapes = _inferred(model)
-        if not any(_open_shape(model, node, size, inputs, fixed, shapes) for node in list(model.graph.node)):
-            break
     drop_unread(model)
     return OpenBatch(size, inputs, _outputs(model, shapes), _is_certain(model, shapes))
 
@@ -179,9 +179,10 @@ def _open_shape(
     if target is None or target.ndim != 1 or not target.size:
         return False
     if node.op_type == "Reshape":
-        if not _has_batch(shapes.get(node.input[0])) or target[0] == -1 or 0 in target:
+        source = shapes.get(node.input[0])
+        if source is None or not _has_batch(source) or 0 in target or _says_batch(source, target):
             return False
-        made = _reshaped(node, target, size, fixed)
+        made = _reshaped(node, target, size, fixed, source)
         if made is not None:
             node.input[1] = _add_constant(model, made, node.output[0])
         return made is not None
@@ -192,7 +193,16 @@ def _open_shape(
     return True
 
 
-def _reshaped(node: onnx.NodeProto, target: npt.NDArray[Any], size: int, fixed: Shapes) -> npt.NDArray[np.int64] | None:
+def _says_batch(source: Sequence[int | str], target: npt.NDArray[Any]) -> bool:
+    """Whether the -1 of a shape is the batch: what is in front of it are the numbers in front of the batch."""
+    places = np.flatnonzero(target == -1)
+    first = next(axis for axis, one in enumerate(source) if _has_batch([one]))
+    return len(places) == 1 and source[:first] == target[: places[0]].tolist()
+
+
+def _reshaped(
+    node: onnx.NodeProto, target: npt.NDArray[Any], size: int, fixed: Shapes, source: Sequence[int | str]
+) -> npt.NDArray[np.int64] | None:
     """The shape with -1 in the place of the batch; a -1 that it has already becomes the number that it stood for."""
     made = target.astype(np.int64).copy()
     known = fixed.get(node.output[0])
@@ -200,11 +210,37 @@ def _reshaped(node: onnx.NodeProto, target: npt.NDArray[Any], size: int, fixed: 
         if known is None or not isinstance(known[axis], int):
             return None
         made[axis] = known[axis]
-    place = int(np.flatnonzero(made == size)[0]) if size in made else 0
-    if made[place] % size:
+    first = next(axis for axis, one in enumerate(source) if _has_batch([one]))
+    if not all(isinstance(one, int) for one in source[:first]):
         return None
-    made[place] = -1
+    before = int(np.prod([int(one) for one in source[:first]]))
+    whole = fixed.get(node.input[0], list(source))[first]
+    within = whole // size if isinstance(whole, int) else 1
+    made[_place_of_batch(node, made.tolist(), (before, before * within), size)] = -1
     return made
+
+
+def _place_of_batch(node: onnx.NodeProto, target: list[int], fronts: tuple[int, int], size: int) -> int:
+    """The axis of a target shape that takes up the batch, in front of which the source has ``fronts`` elements per
+    sample: the one number if it comes first within its axis, the other if it comes last. With a batch of 1 the numbers
+    only tell where it comes first, or has an axis of its own."""
+    ends = np.cumprod(target).tolist()
+    starts = [1, *ends[:-1]]
+    before = fronts[0]
+    own = [axis for axis, start in enumerate(starts) if start in fronts and target[axis] == size]
+    if own and (size > 1 or before == 1 or len(own) == 1):
+        return own[0]
+    if size > 1:
+        inside = [a for a in range(len(target)) if starts[a] <= before and ends[a] >= before * size]
+        inside = [a for a in inside if before % starts[a] == 0 and ends[a] % (before * size) == 0]
+        if inside:
+            return inside[0]
+    elif before == 1:
+        return 0
+    raise ConversionError(
+        f"the batch cannot be made symbolic: the shape {target} of {node_label(node)} does not tell where the batch of "
+        f"{size} is; export the model with a batch of 2 or more, or with a symbolic one"
+    )
 
 
 def _meets_batch(model: onnx.ModelProto, node: onnx.NodeProto, shapes: Shapes) -> bool:
