@@ -181,7 +181,7 @@ def _certified(
     session = _session(exported.model)
     inputs = session.get_inputs()
     if data is not None:
-        samples = given(inputs, named(read_data(data, inputs), tuple(v.name for v in inputs)))
+        samples = given(inputs, named(read_data(data, inputs, exported.columns), tuple(v.name for v in inputs)))
     else:
         domains = {**from_tables(exported.model), **exported.domains}
         origin = "training" if any(domain.trained for domain in exported.domains.values()) else "types"

@@ -16,16 +16,18 @@ from sardonyx.session.arguments import NodeArg
 __all__ = ["read_data"]
 
 
-def read_data(data: Any, inputs: Sequence[NodeArg]) -> Any:
+def read_data(data: Any, inputs: Sequence[NodeArg], columns: Mapping[str, Sequence[str]] | None = None) -> Any:
     """Arrays by input name, or one array for a model of one input.
 
     ``data`` is that already, or a table (named columns and ``to_numpy``), or the path of a .npz, .npy, .json, .csv or
-    .parquet file. A table's columns go to the inputs of their names, or together into the model's one input.
+    .parquet file. A table's columns go to the inputs of their names, or together into the model's one input: those
+    that ``columns`` names for it, in that order, or all.
     """
+    known = columns or {}
     if isinstance(data, str | Path):
-        return _from_table(_read(Path(data)), inputs)
+        return _from_table(_read(Path(data)), inputs, known)
     if hasattr(data, "columns") and hasattr(data, "to_numpy"):
-        return _from_table({str(c): data[c].to_numpy() for c in data.columns}, inputs)
+        return _from_table({str(c): data[c].to_numpy() for c in data.columns}, inputs, known)
     return data
 
 
@@ -83,12 +85,14 @@ def _parquet(path: Path) -> Any:
     return {name: table.column(name).to_numpy() for name in table.column_names}
 
 
-def _from_table(columns: Any, inputs: Sequence[NodeArg]) -> Any:
+def _from_table(columns: Any, inputs: Sequence[NodeArg], known: Mapping[str, Sequence[str]]) -> Any:
     """Columns that are the inputs stay so; columns of the one input's width are put side by side."""
     names = [value.name for value in inputs]
     if not isinstance(columns, Mapping) or set(names) <= set(columns):
         return {name: columns[name] for name in names} if isinstance(columns, Mapping) else columns
-    arrays = [np.asarray(column) for column in columns.values()]
+    wanted = known.get(names[0], ()) if len(names) == 1 else ()
+    chosen = wanted if wanted and set(wanted) <= set(columns) else columns
+    arrays = [np.asarray(columns[name]) for name in chosen]
     if len(inputs) != 1 or any(array.ndim != 1 for array in arrays):
         raise ConversionError(f"the data has the columns {list(columns)}, the model's inputs are {names}")
     return {names[0]: np.stack(arrays, axis=1)}

@@ -57,6 +57,7 @@ class Exported:
     source itself computes more coarsely than float32 (a reason belongs into ``notes``). ``finer`` exports once more in
     a wider type: asked for where the certificate did not pass. ``compared_with`` says, once ``reference`` has run,
     what computed the source's answer, where that is not the framework itself. ``external`` is for ``write_model``.
+    ``columns`` are the names of an input's columns, by which a table is read into it.
     """
 
     model: onnx.ModelProto
@@ -72,6 +73,7 @@ class Exported:
     notes: list[str] = field(default_factory=list)
     trace: Trace | None = None
     finer: Callable[[], Exported] | None = None
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     compared_with: Callable[[], str] | None = None
     external: bool | None = None
     layers: Mapping[str, str] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from sklearn import (
     decomposition,
     discriminant_analysis,
     ensemble,
+    exceptions,
     feature_extraction,
     feature_selection,
     gaussian_process,
@@ -94,7 +96,9 @@ def fitted(estimator: Any, load: Callable[[], tuple[Any, Any]]) -> Build:
 
     def build() -> tuple[Any, dict[str, Any]]:
         x, y = load()
-        return base.clone(estimator).fit(x, y), {}
+        with warnings.catch_warnings():  # few steps, so that training is quick
+            warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
+            return base.clone(estimator).fit(x, y), {}
 
     return build
 
@@ -102,8 +106,10 @@ def fitted(estimator: Any, load: Callable[[], tuple[Any, Any]]) -> Build:
 def _classifiers() -> dict[str, Any]:
     rng = 0
     return {
-        "LogisticRegression": linear_model.LogisticRegression(max_iter=5000),
-        "LogisticRegressionCV": linear_model.LogisticRegressionCV(max_iter=200, cv=3),
+        "LogisticRegression": linear_model.LogisticRegression(max_iter=200),
+        "LogisticRegressionCV": pipeline.make_pipeline(
+            preprocessing.StandardScaler(), linear_model.LogisticRegressionCV(Cs=3, cv=3)
+        ),
         "SGDClassifier log": pipeline.make_pipeline(
             preprocessing.StandardScaler(), linear_model.SGDClassifier(loss="log_loss", random_state=rng)
         ),
@@ -132,11 +138,14 @@ def _classifiers() -> dict[str, Any]:
         "MLPClassifier": pipeline.make_pipeline(
             preprocessing.StandardScaler(), neural_network.MLPClassifier((20,), max_iter=100, random_state=rng)
         ),
-        "CalibratedClassifierCV": calibration.CalibratedClassifierCV(linear_model.LogisticRegression(max_iter=5000)),
-        "OneVsRestClassifier": multiclass.OneVsRestClassifier(linear_model.LogisticRegression(max_iter=5000)),
-        "OneVsOneClassifier": multiclass.OneVsOneClassifier(linear_model.LogisticRegression(max_iter=5000)),
+        "CalibratedClassifierCV": calibration.CalibratedClassifierCV(linear_model.LogisticRegression(max_iter=200)),
+        "OneVsRestClassifier": multiclass.OneVsRestClassifier(linear_model.LogisticRegression(max_iter=200)),
+        "OneVsOneClassifier": multiclass.OneVsOneClassifier(linear_model.LogisticRegression(max_iter=200)),
         "VotingClassifier": ensemble.VotingClassifier(
-            [("a", linear_model.LogisticRegression(max_iter=5000)), ("b", tree.DecisionTreeClassifier(max_depth=3))],
+            [
+                ("a", linear_model.LogisticRegression(max_iter=200)),
+                ("b", tree.DecisionTreeClassifier(max_depth=3)),
+            ],
             voting="soft",
         ),
         "StackingClassifier": ensemble.StackingClassifier(

@@ -193,3 +193,13 @@ def test_what_the_exporter_would_leave_out_is_named(iris: Any) -> None:
     boosted = ensemble.HistGradientBoostingClassifier(max_iter=2, categorical_features=[0]).fit(*iris)
     with pytest.raises(sardonyx.ConversionError, match="sets of categories"):
         sardonyx.convert(boosted)
+
+
+def test_a_table_is_read_by_the_names_of_columns(tmp_path: Path) -> None:
+    data = datasets.load_iris(as_frame=True)
+    model = tree.DecisionTreeClassifier(random_state=0).fit(data.data, data.target)
+    backwards = data.frame[list(data.frame.columns)[::-1]]  # the answer is a column too
+    backwards.to_csv(tmp_path / "d.csv", index=False)
+    result = sardonyx.convert(model, data=tmp_path / "d.csv")
+    assert result.certificate.passed
+    assert result.certificate.data["rows"] == 150

@@ -47,7 +47,7 @@ class CatBoostModels(Framework):
             return catboost.CatBoost.predict(model, rows, prediction_type=asked)
 
         notes.append("what the exporter writes around the trees is made anew (IR version 3, ZipMap, transforms)")
-        return exported(parsed, classes, ask, request, notes)
+        return exported(parsed, classes, ask, request, notes, names=model.feature_names_)
 
 
 def parsed_estimator(model: Any) -> tuple[Parsed, Any]:

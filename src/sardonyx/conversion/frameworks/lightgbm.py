@@ -61,7 +61,7 @@ def _exported(parsed: Parsed, classes: Any, booster: Any, request: Request, note
     def ask(rows: Any) -> Any:
         return booster.predict(rows.astype("float64"))
 
-    result = exported(parsed, classes, ask, request, notes, double=double)
+    result = exported(parsed, classes, ask, request, notes, double=double, names=booster.feature_name())
     if not double:
         wider = ["takes float64: float32 was not close enough"]
         result.finer = lambda: _exported(parsed, classes, booster, request, wider, True)

@@ -125,6 +125,7 @@ def _exported(
         metadata={metadata.CLASSES: json.dumps(names)} if names else {},
         notes=notes,
         tolerance=_tolerance(visited, notes),
+        columns={"X": [c.name for c in called.columns]} if called.form == "matrix" and called.frame else {},
         finer=wider if may_widen and called.form in ("matrix", "columns") else None,
     )
 

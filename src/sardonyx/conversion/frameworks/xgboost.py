@@ -46,9 +46,11 @@ class XGBoost(Framework):
         if isinstance(model, xgboost.Booster):
             parsed = parse(model, _best(model) if model.attr("scikit_learn") else None)
             classes: Any = range(parsed.class_count) if parsed.class_count else None
-            return exported(parsed, classes, _asking(model, parsed), request, notes)
-        parsed, classes = parsed_estimator(model)
-        return exported(parsed, classes, _asking(model.get_booster(), parsed), request, notes)
+            booster = model
+        else:
+            parsed, classes = parsed_estimator(model)
+            booster = model.get_booster()
+        return exported(parsed, classes, _asking(booster, parsed), request, notes, names=booster.feature_names)
 
 
 def parsed_estimator(model: Any) -> tuple[Parsed, Any]:

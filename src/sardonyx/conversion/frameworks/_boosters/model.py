@@ -46,9 +46,11 @@ def exported(
     notes: list[str],
     *,
     double: bool = False,
+    names: Sequence[str] | None = None,
 ) -> Exported:
-    """The model of one input ``X`` and either ``label`` and ``probabilities`` or ``variable``. ``ask`` gives the
-    source's probabilities (of two classes, those of the second will do) or predictions."""
+    """The model of one input ``X`` (its columns called ``names``) and either ``label`` and ``probabilities`` or
+    ``variable``. ``ask`` gives the source's probabilities (of two classes, those of the second will do) or predictions.
+    """
     outputs = ["label", "probabilities"] if classes is not None else ["variable"]
     graph = Graph("")
     parsed.build(graph, "X", outputs, classes, double=double)
@@ -69,6 +71,7 @@ def exported(
         splits={"X": splits(parsed)} if parsed.trees is not None else {},
         metadata={metadata.CLASSES: json.dumps([str(name) for name in classes])} if classes is not None else {},
         notes=notes,
+        columns={"X": list(names)} if names else {},
     )
 
 
