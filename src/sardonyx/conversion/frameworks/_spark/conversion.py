@@ -130,8 +130,9 @@ def _domains(graph: Graph, types: Mapping[str, str]) -> dict[str, Domain]:
             low, high = np.asarray([p.min() for p in joined]), np.asarray([p.max() for p in joined])
             points = joined if any(len(p) > _RANGE for p in joined) else []
             margin = (high - low) * _MARGIN
-            low = np.maximum(low - margin, 0) if name in graph.positive else low - margin
-            found[name] = Domain(low, high + margin, points, name in missing)
+            ends = [graph.bounds.get((name, i), (-np.inf, np.inf)) for i in range(graph.widths[name])]
+            low, high = np.maximum(low - margin, [a for a, _ in ends]), np.minimum(high + margin, [b for _, b in ends])
+            found[name] = Domain(low, high, points, name in missing)
         elif name in missing:
             found[name] = Domain(-1.0, 1.0, (), True)
     return found

@@ -186,8 +186,8 @@ def bucketizer(graph: Graph, stage: Any) -> None:
             gap = graph.emit("IsNaN", [column.tensor])
             tensor = graph.emit("Where", [gap, graph.constant(float(len(splits) - 1)), tensor])
             graph.missing.update(origin.source for origin in column.origins if origin)
-        ends = [s for s in (splits[0], splits[-1]) if np.isfinite(s)]
-        graph.know(column, 0, ends)
+        graph.know(column, 0, [splits[0], splits[-1]])
+        graph.bound(column, 0, splits[0], splits[-1])
         graph.know(column, 0, inner, splits=True)
         graph.add(name, tensor, 1)
 

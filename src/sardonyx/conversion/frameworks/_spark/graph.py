@@ -60,14 +60,14 @@ class Graph:
     """Nodes, constants, and the columns so far. ``known`` collects values that matter, ``splits`` those with which
     trees compare, both by input and position; ``words`` are strings that matter, by input, of which those in
     ``vocabularies`` are single words of texts; ``missing`` are inputs that may hold NaN unless they
-    are ``strict``, ``positive`` those that must not hold less than 0. ``exact`` says that all is in float64."""
+    are ``strict``; outside of ``bounds`` Spark refuses a value. ``exact`` says that all is in float64."""
 
     def __init__(self) -> None:
         self.columns: dict[str, Column] = {}
         self.notes: list[str] = []
         self.words: dict[str, list[str]] = {}
         self.vocabularies: set[str] = set()
-        self.positive: set[str] = set()
+        self.bounds: dict[tuple[str, int], tuple[float, float]] = {}
         self.strict: set[str] = set()
         self.missing: set[str] = set()
         self.known: dict[tuple[str, int], list[npt.NDArray[np.float64]]] = defaultdict(list)
@@ -146,6 +146,14 @@ class Graph:
         self.known[origin.source, origin.position].append(back)
         if splits:
             self.splits[origin.source, origin.position].append(back)
+
+    def bound(self, column: Column, position: int, low: float, high: float) -> None:
+        """Tells that a stage refuses other values of a column."""
+        origin = column.origins[position] if position < len(column.origins) else None
+        if origin is not None and origin.scale > 0:
+            ends = origin.back(np.asarray([low, high]))
+            before = self.bounds.get((origin.source, origin.position), (-np.inf, np.inf))
+            self.bounds[origin.source, origin.position] = max(ends[0], before[0]), min(ends[1], before[1])
 
     def model(self, outputs: list[str]) -> onnx.ModelProto:
         """The finished model: numbers of width 1 come out as (rows), vectors as (rows, width)."""

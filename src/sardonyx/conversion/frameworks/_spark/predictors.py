@@ -120,7 +120,7 @@ def naive_bayes(graph: Graph, stage: Any) -> None:
         raw = _margin(graph, stage, theta.T, prior)
         for position in range(column.width):
             graph.know(column, position, [0, 5])
-        graph.positive.update(origin.source for origin in column.origins if origin)
+            graph.bound(column, position, 0, np.inf)
     elif kind == "bernoulli":
         no = np.log(1 - np.exp(theta))
         raw = _margin(graph, stage, (theta - no).T, prior + no.sum(1))
