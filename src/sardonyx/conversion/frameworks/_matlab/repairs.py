@@ -39,7 +39,8 @@ def repair_attributes(model: onnx.ModelProto) -> list[str]:
     opset = opset_of(model)
     dropped: dict[str, set[str]] = {}
     for node in nodes_in(model):
-        schema = find_schema("", node.op_type, opset) if node.domain in ("", "ai.onnx") else None
+        readable = isinstance(node.op_type, str)  # bytes where it is not UTF-8, which the reader refuses
+        schema = find_schema("", node.op_type, opset) if readable and node.domain in ("", "ai.onnx") else None
         if schema is None:
             continue
         stale = {a.name for a in node.attribute if a.name in _DROPPED and a.name not in schema.attributes}
