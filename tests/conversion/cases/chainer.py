@@ -39,7 +39,9 @@ CASES = [
     Case("two inputs, two outputs by name", saved("Several", (6,), (3, 12, 12))),
     Case("transposed and grouped convolution, clipped ReLU", saved("upsampling", (3, 16, 16))),
     Case("two layers of LSTM", saved("lstm", (6, 8))),
+    Case("NStepLSTM of two layers, one sequence at a time", saved("sequences", (6, 8))),
     Case("GRU", saved("gru", (6, 8))),
+    Case("GroupNormalization, resized images", saved("resized", (3, 10, 10))),
     Case("text: EmbedID, convolution", saved("text", (11,), dtype="int32")),
     Case("attention with LayerNormalization", saved("attention", (7, 16))),
 ]

@@ -99,3 +99,13 @@ def test_a_function_without_an_onnx_form_is_named() -> None:
     source = made(Chainer.environment, FILE.name) / "foreign.npz"
     with pytest.raises(ConversionError, match="has no ONNX form for the function Erf"):
         sardonyx.convert(source, chain=f"{FILE}:foreign", example_inputs=ROW)
+
+
+def test_functions_that_are_written_anew_are_told() -> None:
+    source = made(Chainer.environment, FILE.name) / "sequences.npz"
+    chain, example = f"{FILE}:sequences", np.zeros((2, 6, 8), np.float32)
+    result = sardonyx.convert(source, chain=chain, example_inputs=example)
+    assert result.certificate.passed
+    ours, batch = result.certificate.notes
+    assert ours.endswith("were written anew: LSTM, Permutate")
+    assert batch.startswith("the batch stays 2, as in the example, because the chain is made for it: its steps depend")

@@ -124,22 +124,25 @@ def _model(worker: Worker, arrays: list[Any], dynamic: bool, notes: list[str]) -
     """The model with an open batch, where that is wished and possible."""
     rows = {array.shape[0] if array.ndim else 0 for array in arrays}
     if not dynamic or len(rows) != 1 or 0 in rows:
-        return _export(worker, arrays)
+        return _export(worker, arrays, notes)
     few, more = (
-        _export(worker, [np.take(array, np.arange(size) % len(array), 0) for array in arrays]) for size in SIZES
+        _export(worker, [np.take(array, np.arange(size) % len(array), 0) for array in arrays], said)
+        for size, said in zip(SIZES, (notes, []), strict=True)
     )
     try:
         return with_open_batch(few, more, _BATCH)
     except BakedBatchError as error:
         size = next(iter(rows))
         notes.append(f"the batch stays {size}, as in the example, because the chain is made for it: {error}")
-        return _export(worker, arrays)
+        return _export(worker, arrays, [])
 
 
-def _export(worker: Worker, arrays: list[Any]) -> onnx.ModelProto:
+def _export(worker: Worker, arrays: list[Any], notes: list[str]) -> onnx.ModelProto:
     path = worker.folder / "model.onnx"
     with worker.given(arrays) as given:
-        worker.ask("export", given=given, path=str(path))
+        ours = worker.ask("export", given=given, path=str(path))
+    if ours:
+        notes.append(f"functions that its exporter lacks or gets wrong were written anew: {', '.join(ours)}")
     model = read_model(path)
     path.unlink()
     return model

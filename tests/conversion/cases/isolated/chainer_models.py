@@ -137,6 +137,23 @@ def attention():
     return chain
 
 
+def resized():
+    def forward(self, x):
+        x = F.resize_images(F.selu(self.norm(self.seen(x))), (13, 16))
+        x = F.resize_images(x, (9, 9), align_corners=False)
+        return self.out(F.softplus(F.resize_images(x, (12, 6), mode="nearest")))
+
+    return Calls(forward, seen=L.Convolution2D(3, 8, 3), norm=L.GroupNormalization(4), out=L.Linear(8 * 12 * 6, 4))
+
+
+def sequences():
+    def forward(self, x):
+        hidden, _, _ = self.cells(None, None, [x[row] for row in range(len(x))])
+        return self.out(hidden[-1])
+
+    return Calls(forward, cells=L.NStepLSTM(2, 8, 12, 0.0), out=L.Linear(12, 3))
+
+
 def foreign():
     return chainer.Sequential(L.Linear(20, 8), F.erf)
 
@@ -151,6 +168,8 @@ MODELS = {
     "gru": [(1, 6, 8)],
     "text": [(1, 11)],
     "attention": [(1, 7, 16)],
+    "resized": [(1, 3, 10, 10)],
+    "sequences": [(1, 6, 8)],
     "foreign": [(1, 20)],
 }
 

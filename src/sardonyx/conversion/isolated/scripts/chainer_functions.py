@@ -1,4 +1,5 @@
-"""ONNX forms of functions that Chainer's exporter lacks."""
+"""ONNX forms of functions that Chainer's exporter lacks, or gets wrong: resized images (always as if the corners were
+not aligned), permutations (whose indices it loses)."""
 
 import numpy as np
 from onnx import helper, numpy_helper
@@ -51,4 +52,40 @@ def layer_normalization(parameters):
     return tuple(nodes.made)
 
 
-CONVERTERS = {"LSTM": lstm, "LayerNormalization": layer_normalization}
+def permutate(parameters):
+    """Parts of an axis in another order, or back."""
+    nodes, function = Nodes(parameters), parameters.func
+    order = np.argsort(function.indices) if function.inv else function.indices
+    inputs = [parameters.input_names[0], nodes.constant(order)]
+    nodes.add("Gather", inputs, list(parameters.output_names), axis=function.axis)
+    return tuple(nodes.made)
+
+
+def resize_images(parameters):
+    """Bilinear, or the nearest pixel, with corners aligned or not."""
+    nodes, function = Nodes(parameters), parameters.func
+    x = parameters.input_names[0]
+    if function.mode == "nearest":  # rounded down, whatever is said of corners
+        height, width = function.inputs[0].shape[2:]
+        rows, columns = (
+            np.minimum(np.floor(np.arange(out) * (size / out)), size - 1).astype(np.int64)
+            for size, out in ((height, function.out_H), (width, function.out_W))
+        )
+        taken = nodes.add("Gather", [x, nodes.constant(rows)], axis=2)
+        nodes.add("Gather", [taken, nodes.constant(columns)], list(parameters.output_names), axis=3)
+        return tuple(nodes.made)
+    kept = nodes.add("Slice", [nodes.add("Shape", [x]), nodes.constant([0]), nodes.constant([2])])
+    sizes = nodes.add("Concat", [kept, nodes.constant([function.out_H, function.out_W])], axis=0)
+    nothing = nodes.constant([], np.float32)
+    mode = "align_corners" if function.align_corners else "half_pixel"
+    attributes = {"mode": "linear", "coordinate_transformation_mode": mode}
+    nodes.add("Resize", [x, nothing, nothing, sizes], list(parameters.output_names), **attributes)
+    return tuple(nodes.made)
+
+
+CONVERTERS = {
+    "LSTM": lstm,
+    "LayerNormalization": layer_normalization,
+    "Permutate": permutate,
+    "ResizeImages": resize_images,
+}

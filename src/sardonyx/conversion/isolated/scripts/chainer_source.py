@@ -128,7 +128,8 @@ def forget():
 
 
 def export(given, path):
-    """Writes the ONNX file of a call on these arrays."""
+    """Writes the ONNX file of a call on these arrays; gives the names of the functions whose ONNX form is ours."""
+    used = set()
     arrays = typed(load(given, Model.inputs).values())
     forget()
     try:
@@ -139,7 +140,7 @@ def export(given, path):
             opset_version=OPSET,
             input_names=Model.inputs,
             output_names=Model.outputs,
-            external_converters=chainer_functions.CONVERTERS,
+            external_converters={name: noted(name, used) for name in chainer_functions.CONVERTERS},
             no_testcase=True,
         )
     except ValueError as error:
@@ -150,6 +151,17 @@ def export(given, path):
                 "part, or end the chain before it and do that step outside"
             ) from error
         raise
+    return sorted(used)
+
+
+def noted(name, used):
+    """One of our conversion functions; when it is used, its name is added."""
+
+    def convert(parameters):
+        used.add(name)
+        return chainer_functions.CONVERTERS[name](parameters)
+
+    return convert
 
 
 def evaluate(given, names, found):
