@@ -47,7 +47,7 @@ def test_scaling_ahead_of_xgboost_is_done_in_float64(cancer: Any) -> None:
     assert narrow.outputs[1].absolute > 0.01
 
 
-@pytest.mark.parametrize("build", [xgboost_cases.dart, xgboost_cases.categories, xgboost_cases.ranking])
+@pytest.mark.parametrize("build", [xgboost_cases.dart, xgboost_cases.categories])
 def test_xgboost(build: Any) -> None:
     checked(build()[0])
 
@@ -84,7 +84,7 @@ def test_boosters_that_were_never_fitted() -> None:
             sardonyx.convert(model)
 
 
-@pytest.mark.parametrize("build", ["zeros", "missing", "categories", "forest", "ranking"])
+@pytest.mark.parametrize("build", ["zeros", "categories", "forest"])
 def test_lightgbm(build: str) -> None:
     checked(getattr(lightgbm_cases, build)()[0])
 

@@ -16,6 +16,7 @@ from sardonyx.conversion.framework import Exported, Framework
 from sardonyx.conversion.frameworks._sklearn.answers import classes, reference
 from sardonyx.conversion.frameworks._sklearn.boosters import register
 from sardonyx.conversion.frameworks._sklearn.flow import Visit, visits
+from sardonyx.conversion.frameworks._sklearn.imputer import convert_imputer
 from sardonyx.conversion.frameworks._sklearn.kernels import converters, has_probabilities
 from sardonyx.conversion.frameworks._sklearn.power import convert_power
 from sardonyx.conversion.frameworks._sklearn.precision import why_double
@@ -145,9 +146,11 @@ def _tolerance(visited: list[Visit], notes: list[str]) -> float | None:
 
 def _onnx(model: Any, called: Signature, request: Request) -> onnx.ModelProto:
     from skl2onnx import convert_sklearn
+    from sklearn.impute import SimpleImputer
     from sklearn.preprocessing import PowerTransformer
 
     opset = request.opset or _OPSET
+    ours = {**converters(), PowerTransformer: convert_power, SimpleImputer: convert_imputer}
     mixtures = any(kind_of(step) in _MIXTURES for _, step in everything(model))  # their converter takes one number
     model = exportable(model)
     with quiet():
@@ -157,7 +160,7 @@ def _onnx(model: Any, called: Signature, request: Request) -> onnx.ModelProto:
             called.types(None if request.dynamic else 1),
             target_opset=opset if mixtures else {"": opset, "ai.onnx.ml": 3},
             options=_options(model),
-            custom_conversion_functions={**converters(), PowerTransformer: convert_power},
+            custom_conversion_functions=ours,
         )
     return made
 
