@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import onnx
@@ -16,6 +16,7 @@ from sardonyx.errors import InvalidModelError, UnsupportedOpError
 __all__ = ["Schema", "check_node", "current_opset", "current_opsets", "find_schema", "normalize_domain"]
 
 _UNBOUNDED = 2**31 - 1
+_LOOKUPS_KEPT = 4096  # names and versions come from files: there is no end to them
 
 
 EARLY = {("", "LayerNormalization"): 17}
@@ -86,7 +87,7 @@ def current_opset(domain: str) -> int:
     return current_opsets().get(domain, 1)
 
 
-@cache
+@lru_cache(maxsize=_LOOKUPS_KEPT)
 def find_schema(domain: str, name: str, opset: int) -> Schema | None:
     """The schema of an operator at an opset version, or None where that opset has no such operator.
 
@@ -96,9 +97,9 @@ def find_schema(domain: str, name: str, opset: int) -> Schema | None:
     while schema is not None and schema.deprecated:
         earlier = _raw_schema(name, schema.since_version - 1, domain)
         if earlier is None:  # GroupNormalization was deprecated by the very version that introduced it
-            return _decode(schema) if schema.inputs else None
+            return _decoded(schema.domain, schema.name, schema.since_version) if schema.inputs else None
         schema = earlier
-    return None if schema is None else _decode(schema)
+    return None if schema is None else _decoded(schema.domain, schema.name, schema.since_version)
 
 
 def _raw_schema(name: str, opset: int, domain: str) -> defs.OpSchema | None:
@@ -108,7 +109,10 @@ def _raw_schema(name: str, opset: int, domain: str) -> defs.OpSchema | None:
         return None
 
 
-def _decode(schema: defs.OpSchema) -> Schema:
+@cache
+def _decoded(domain: str, name: str, since_version: int) -> Schema:
+    """A schema that exists; there are as many as onnx has."""
+    schema = defs.get_schema(name, since_version, domain)
     return Schema(
         schema.domain,
         schema.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from sardonyx.errors import InvalidModelError
@@ -70,7 +70,7 @@ def _is_users(cls: type[Op]) -> bool:
     return not cls.__module__.startswith(_OURS)
 
 
-@cache
+@lru_cache(maxsize=4096)
 def _is_standard(domain: str, op_type: str) -> bool:
     return domain in current_opsets() and find_schema(domain, op_type, current_opset(domain)) is not None
 
