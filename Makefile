@@ -76,7 +76,7 @@ test-converters: $(CONVERTERS)/.installed
 	@echo "==> environments of MXNet and Chainer, where a Python 3.8 is found"
 	@$(CONVERTERS)/bin/python tools/isolated_environments.py
 	@echo "==> conversions from every framework"
-	@$(CONVERTERS)/bin/python -m pytest -q tests/conversion
+	@SARDONYX_EVERY_CASE=1 $(CONVERTERS)/bin/python -m pytest -q tests/conversion
 
 $(CONVERTERS)/.installed: pyproject.toml
 	@echo "==> installing sardonyx[test,$(EXTRAS)] into $(CONVERTERS) (once; some minutes)"

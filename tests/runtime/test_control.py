@@ -523,11 +523,17 @@ def test_stacked_parts_of_unlike_shapes() -> None:
         session.run(None, {"x": X[0, :2].copy(), "count": np.array(2)})
 
 
+def with_another_output(body: onnx.GraphProto) -> None:
+    body.node.append(node("Neg", [body.output[1].name], ["another"]))
+    body.output.append(tensor("another", None))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda graph, body: body.input.append(tensor("more", None)), "must have 3 inputs, got 4"),
-        (lambda graph, body: graph.node[0].output.append("more"), "must have at least 3 outputs"),
+        (lambda graph, body: graph.node[0].output.append("more"), "must have 3, got 2"),
+        (lambda graph, body: with_another_output(body), "must have 2, got 3"),
         (lambda graph, body: graph.input[1].type.tensor_type.shape.dim.add(dim_value=4), "number of trips must"),
     ],
 )

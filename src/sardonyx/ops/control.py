@@ -257,9 +257,9 @@ class Loop(Control):
         body = self.body
         if len(body.inputs) != count + 2:
             ctx.fail(f"with {count} carried values the body must have {count + 2} inputs, got {len(body.inputs)}")
-        if len(body.outputs) <= count or len(body.outputs) - 1 < ctx.outputs:
-            needed = 1 + max(count, ctx.outputs)
-            ctx.fail(f"the body must have at least {needed} outputs, got {len(body.outputs)}")
+        needed = 1 + max(count, ctx.outputs)
+        if len(body.outputs) != needed:
+            ctx.fail(f"the node has {ctx.outputs} outputs, so the body must have {needed}, got {len(body.outputs)}")
         limit = ctx.optional(0)
         if limit is not None and limit.dtype not in (None, dtypes.int64):
             ctx.fail(f"the number of trips must be int64, got {limit.dtype}")
