@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import catboost
 import lightgbm
 import numpy as np
 import pytest
@@ -111,7 +112,6 @@ def test_linear_trees_are_named(cancer: Any) -> None:
 
 
 def test_catboost(tmp_path: Path) -> None:
-    catboost = pytest.importorskip("catboost")
     options = {"iterations": 5, "verbose": 0, "allow_writing_files": False}
     x, y = datasets.load_iris(return_X_y=True)
     model = catboost.CatBoostClassifier(**options, loss_function="MultiClassOneVsAll").fit(x, y)

@@ -12,6 +12,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+import skops.io
 from sklearn import (
     compose,
     datasets,
@@ -91,7 +92,6 @@ def test_text_needs_no_locale_that_may_be_absent() -> None:
 
 
 def test_a_frame_with_strings_and_missing_values() -> None:
-    pytest.importorskip("pandas")
     frame, y = people(200)
     words = pipeline.make_pipeline(
         impute.SimpleImputer(strategy="most_frequent"), preprocessing.OneHotEncoder(handle_unknown="ignore")
@@ -114,10 +114,9 @@ def test_pickles_need_trust(tmp_path: Path, iris: Any) -> None:
 
 
 def test_skops_files_need_none(tmp_path: Path, iris: Any) -> None:
-    io = pytest.importorskip("skops.io")
-    io.dump(linear_model.LogisticRegression(max_iter=1000).fit(*iris), tmp_path / "m.skops")
+    skops.io.dump(linear_model.LogisticRegression(max_iter=1000).fit(*iris), tmp_path / "m.skops")
     assert sardonyx.convert(tmp_path / "m.skops").certificate.passed
-    io.dump(preprocessing.FunctionTransformer(people).fit(iris[0]), tmp_path / "f.skops")
+    skops.io.dump(preprocessing.FunctionTransformer(people).fit(iris[0]), tmp_path / "f.skops")
     with pytest.raises(sardonyx.UntrustedSourceError, match="people"):
         sardonyx.convert(tmp_path / "f.skops")
     (tmp_path / "bad.skops").write_bytes(b"PK\3\4 nothing")

@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from onnx import numpy_helper
+from torch import nn
 
 import sardonyx
 from sardonyx.conversion import recognise
 from sardonyx.conversion.frameworks.torch import Torch
 
-torch = pytest.importorskip("torch")
-nn = torch.nn
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit")
 
 
-class Small(nn.Module):  # type: ignore[name-defined, misc]
+class Small(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.first = nn.Linear(4, 8)
