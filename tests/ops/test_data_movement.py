@@ -125,10 +125,10 @@ class Reading:
     def number(self, dim) -> int:
         return evaluate(dim, self.env)
 
-    def load_index(self, input, index, bound):
+    def load_index(self, input, index, bound, wraps=True):
         place = int(self.case.inputs[input][tuple(map(self.number, index))])
         bound = self.number(bound)
-        assert -bound <= place < bound
+        assert (-bound if wraps else 0) <= place < bound
         return place + bound if place < 0 else place
 
     def value(self, read):

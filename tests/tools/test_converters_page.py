@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import importlib.util
-import re
 from pathlib import Path
 from types import ModuleType
 
@@ -20,8 +21,11 @@ def page_tool() -> ModuleType:
 
 
 def titles_in_code(path: Path) -> list[str]:
-    """The titles of a file's cases, read without importing it: most need a framework that is not installed here."""
-    return re.findall(r"""\bCase\(\s*f?["']([^"'{]+)["']""", path.read_text())
+    """The titles that stand in a file of cases, which needs a framework that is not installed here."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    cases = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Case"]
+    titles = [call.args[0].value for call in cases if isinstance(call.args[0], ast.Constant)]
+    return [str(title) for title in titles]
 
 
 def test_every_case_has_a_row_that_passed() -> None:
@@ -30,7 +34,12 @@ def test_every_case_has_a_row_that_passed() -> None:
     for framework in tool.with_cases():
         rows = [line for line in sections[framework.title].splitlines() if line.startswith("| ")][2:]
         titles = [line.split("|")[1].strip() for line in rows]
-        assert titles == titles_in_code(tool.CASES / f"{framework.key}.py"), "run python tools/converters_page.py"
+        if framework.missing():
+            written = titles_in_code(tool.CASES / f"{framework.key}.py")
+            assert [title for title in titles if title in written] == written, "run python tools/converters_page.py"
+        else:
+            cases = importlib.import_module(f"conversion.cases.{framework.key}").CASES
+            assert titles == [case.title for case in cases], "run python tools/converters_page.py"
         assert all("passed" in line for line in rows)
 
 
